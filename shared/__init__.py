@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every side must agree on: pure functions and values, no network, no clock.
+
+Importing this package switches the telemetry of every library that Privet may load off, before
+any of them is imported. It imports nothing else.
+"""
+
+import os
+
+TELEMETRY_OFF = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "ANONYMIZED_TELEMETRY": "false",
+}
+"""Environment that keeps Flower, Ray, Hugging Face and others from calling home."""
+
+os.environ.update(TELEMETRY_OFF)
