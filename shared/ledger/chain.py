@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from shared.errors import StoreLocked
+from shared.errors import PrivetError, StoreLocked
 from shared.ledger.checkpoint import CHECKPOINT_LABEL, Checkpoint, public_hex, read_checkpoint
 from shared.ledger.merkle import Frontier, leaf_hash
 from shared.ledger.records import NO_PREVIOUS, LedgerFault, Record, check_body, read_record
@@ -164,7 +164,7 @@ class LedgerWriter:
         check_body(kind, body, record.seq)
         line = record.line()
         read_record(line, record.seq, self.head)
-        self.book.add(record)
+        self._take(record)
         _append(self.folder / RECORDS, line)
         leaf = leaf_hash(line)
         self.tree.append(leaf)
@@ -172,6 +172,15 @@ class LedgerWriter:
         if kind == "round_close":
             self.checkpoint()
         return record
+
+    def _take(self, record: Record) -> None:
+        """Apply the rules; after a refusal read the book again, as it stands on disk."""
+        try:
+            self.book.add(record)
+        except PrivetError:
+            self.book, self.tree, self.head = Book(), Frontier(), NO_PREVIOUS
+            self._start()
+            raise
 
     def checkpoint(self) -> Checkpoint:
         """Sign the tree as it stands; the last checkpoint again when nothing was added."""
