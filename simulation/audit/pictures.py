@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three pictures of a report, as SVG text: readable in grey, the same bytes every time.
+
+The burn-down of the budget; the trade-off that the noise leaves to an attacker, with measured
+attacks as points; who sees what, with the bytes on each arrow.
+"""
+
+import io
+import re
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simulation.audit import odds
+
+INK, GREEN, GREY, PALE = "#1d2420", "#1f5a3c", "#7d857f", "#e9efe9"
+STYLE = {
+    "svg.hashsalt": "privet",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "axes.titlesize": 9,
+}
+
+
+def draw(facts: dict[str, Any]) -> dict[str, str]:
+    """Return the pictures by name: burn, tradeoff, flow."""
+    with mpl.rc_context(STYLE):
+        return {
+            "burn": _svg(_burn(facts)),
+            "tradeoff": _svg(_tradeoff(facts)),
+            "flow": _svg(_flow(facts)),
+        }
+
+
+def _svg(figure: Figure) -> str:
+    """Return the figure without date, prologue or fixed size, so that the page scales it."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r' height="[^"]*pt"', "", text, 1))
+
+
+def _burn(facts: dict[str, Any]) -> Figure:
+    """What is left of the budget after each round."""
+    figure, axes = _axes(3.4, 2.5)
+    cap = facts["replay"]["rho_cap"]
+    if cap is None or not facts["burn"]:
+        return _nothing(figure, axes, "no budget was spent")
+    whole = _fraction(cap)
+    rounds = [0, *(number for number, _ in facts["burn"])]
+    left = [100.0, *(100 * (1 - float(rho) / whole) for _, rho in facts["burn"])]
+    step = max(1, len(rounds) // 400)  # a picture of 400 steps is as fine as print can show
+    rounds, left = rounds[::step] + rounds[-1:], left[::step] + left[-1:]
+    axes.fill_between(rounds, left, step="post", color=PALE)
+    axes.step(rounds, left, where="post", color=GREEN, linewidth=1.6)
+    axes.set(xlim=(0, max(rounds)), ylim=(0, 104), xlabel="round", ylabel="budget left, %")
+    axes.annotate(
+        f"{left[-1]:.0f} % left", (rounds[-1], left[-1]), (-4, 6), ha="right",
+        textcoords="offset points", color=INK,
+    )  # fmt: skip
+    return figure
+
+
+def _tradeoff(facts: dict[str, Any]) -> Figure:
+    """Every attack lies on or above the curve: fewer false alarms mean more people missed."""
+    figure, axes = _axes(3.4, 2.5)
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="false alarms, %", ylabel="people missed, %")
+    axes.plot([0, 100], [100, 0], color=GREY, linewidth=1, linestyle=":")
+    axes.text(52, 51, "guessing", color=GREY, rotation=-36, fontsize=8)
+    if facts["odds"] is None:
+        axes.text(6, 6, "no noise: every attack is possible", color=INK)
+        return figure
+    mu, grid = float(facts["odds"]["mu"]), [share / 200 for share in range(201)]
+    curve = [100 * odds.missed(share, mu) for share in grid]
+    epsilon, delta = float(facts["replay"]["epsilon"]), _fraction(facts["replay"]["delta"])
+    worst = [100 * odds.missed_worst(share, epsilon, delta) for share in grid]
+    percent = [100 * share for share in grid]
+    axes.fill_between(percent, curve, color=PALE)
+    axes.plot(percent, curve, color=GREEN, linewidth=1.6, label="limit set by the noise")
+    axes.plot(percent, worst, color=INK, linewidth=1, linestyle="--", label="limit by ε, δ alone")
+    measured = [
+        (100 * float(attack["false_alarm_rate"]), 100 - 100 * float(attack["detection_rate"]))
+        for attack in facts["attacks"]
+        if "none" not in (attack["false_alarm_rate"], attack["detection_rate"])
+    ]
+    if measured:
+        x, y = zip(*measured, strict=True)
+        axes.scatter(x, y, marker="x", color=INK, label="measured attack")
+    else:
+        axes.plot([], [], " ", label="no attack was measured")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    return figure
+
+
+def _flow(facts: dict[str, Any]) -> Figure:
+    """Who sees what, and how many bytes go along each arrow."""
+    figure, axes = _axes(7.1, 1.75)
+    axes.set(xlim=(0, 100), ylim=(0, 30))
+    axes.axis("off")
+    central = facts["replay"]["trust"] == "central"
+    box(axes, 0, "device", "ratings, comments,\ntaste: stay here")
+    box(axes, 39, "server", "sums before noise" if central else "noised sums,\nwho takes part")
+    box(axes, 78, "the public", "released model")
+    up = max((query["bytes"] for query in facts["queries_long"]), default=0)
+    size = facts["model_bytes"]
+    down = _size(size) if size else "size not stated"
+    arrow(axes, (22, 19), (39, 19), f"clipped vector: {_size(up)}", 21)
+    arrow(axes, (39, 9), (22, 9), f"model: {down}", 3.5)
+    arrow(axes, (61, 14), (78, 14), f"model: {down}", 16)
+    return figure
+
+
+def box(axes: Axes, left: float, title: str, text: str) -> None:
+    """Draw one actor and what it sees."""
+    axes.add_patch(mpl.patches.Rectangle((left, 2), 22, 25, facecolor=PALE, edgecolor=GREEN))
+    axes.text(left + 11, 20.5, title, ha="center", color=INK, fontweight="bold")
+    axes.text(left + 11, 10, text, ha="center", va="center", color=INK, fontsize=8)
+
+
+def arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str, height: float
+) -> None:
+    """Draw one flow with its bytes."""
+    style = {"arrowstyle": "-|>", "color": INK, "shrinkA": 2, "shrinkB": 2}
+    axes.annotate("", end, start, arrowprops=style)
+    axes.text((start[0] + end[0]) / 2, height, text, ha="center", color=INK, fontsize=8)
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _nothing(figure: Figure, axes: Axes, text: str) -> Figure:
+    axes.axis("off")
+    axes.text(0.5, 0.5, text, ha="center", color=INK)
+    return figure
+
+
+def _fraction(text: str) -> float:
+    top, _, bottom = text.partition("/")
+    return int(top) / int(bottom or 1)
+
+
+def _size(count: int) -> str:
+    return f"{count} bytes" if count < 10_000 else f"{count / 1000:.0f} kB"
