@@ -85,6 +85,10 @@ class RunConfig(BaseModel):
     """How many consecutive seeds to run; figures become means with an `_sd` beside them."""
     noise_seed: Annotated[int, Field(ge=0)] | None = None
     """Seeds the noise too, for tests: the run is then marked as having no privacy."""
+    out: str | None = None
+    """Folder of the run; `runs/NAME-TIME` where unset."""
+    resume: str | None = None
+    """Folder of an unfinished run to go on with; finished releases are never drawn again."""
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Threads for encoding and linear algebra; those of the machine where unset."""
 
@@ -114,7 +118,7 @@ class RunConfig(BaseModel):
 
     def to_toml(self) -> str:
         """Return the configuration as TOML that `load` reads back."""
-        values = self.model_dump(by_alias=True, exclude_none=True)
+        values = self.model_dump(by_alias=True, exclude_none=True, exclude={"out", "resume"})
         tables = {key: values.pop(key) for key in [k for k, v in values.items() if type(v) is dict]}
         lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
         for name, table in tables.items():

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which queries a run asks, what each may spend, and the integers that follow: public rules only.
+
+Nothing here looks at a rating; the number of users, of items and the budget decide.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from shared.config import RunConfig
+from shared.errors import CohortTooSmall, UsageError
+from shared.privacy.accountant import epsilon, noise_multiplier, rho_for, rho_of
+from shared.privacy.plan import Cohort, mechanism_for
+from shared.privacy.policy import MAX_SECURE_SUM, Mechanism
+from shared.privacy.query import SumQuery
+
+DEFAULT_EPSILON = 8.0
+
+
+@dataclass(frozen=True)
+class Release:
+    """One query, how often it is asked, and the mechanism of each asking."""
+
+    query: SumQuery
+    rounds: int
+    share: Fraction
+    """Part of the run's ρ that all its rounds together may spend."""
+    mechanism: Mechanism | None
+    """None without privacy."""
+    sessions: int
+    """Secure sums a round is dealt into."""
+    users: int
+    """Devices that take part, in all sessions."""
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise in each coordinate of a round's sum, query's units."""
+        if self.mechanism is None:
+            return 0.0
+        unit = self.query.clipping_norm / self.mechanism.scaled_norm
+        return float(self.variance**0.5 * unit)
+
+    @property
+    def variance(self) -> int:
+        """Noise variance of a round's sum over all its sessions, in units of the integers."""
+        if self.mechanism is None:
+            return 0
+        if self.mechanism.trust == "central":
+            return self.sessions * self.mechanism.sum_variance(self.users)
+        return self.mechanism.sum_variance(self.users)
+
+    @property
+    def rho(self) -> Fraction:
+        """ρ of all rounds together."""
+        return self.rounds * self.mechanism.rho if self.mechanism else Fraction(0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All releases of a run, in order, and what they cost together."""
+
+    releases: tuple[Release, ...]
+    delta: float
+    sessions: int
+    cohort_size: int
+    """Devices in the smallest session."""
+
+    def __getitem__(self, name: str) -> Release:
+        return next(release for release in self.releases if release.query.name == name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(release.query.name == name for release in self.releases)
+
+    @property
+    def rho(self) -> Fraction:
+        """ρ of the run, exact."""
+        return sum((release.rho for release in self.releases), Fraction(0))
+
+    @property
+    def private(self) -> bool:
+        """Whether any release draws noise."""
+        return self.rho > 0
+
+    def figures(self) -> dict[str, Any]:
+        """Return the plan's part of a run's figures, under the names of the command line."""
+        first = next((r.mechanism for r in self.releases if r.mechanism), None)
+        own = (
+            epsilon(sum((r.rounds * r.mechanism.own_share_rho for r in self.releases
+                         if r.mechanism), Fraction(0)), self.delta)
+            if first and first.trust != "central"
+            else None
+        )  # fmt: skip
+        return {
+            "epsilon": epsilon(self.rho, self.delta) if self.private else None,
+            "epsilon_amplified": None,
+            "epsilon_own_share": own,
+            "delta": self.delta if self.private else None,
+            "rho": float(self.rho) if self.private else None,
+            "noise_multiplier": noise_multiplier(self.rho) if self.private else None,
+            "noise_shares": first.noise_shares if first else None,
+            "queries": [_line(release) for release in self.releases],
+            "sessions": self.sessions if self.releases else None,
+            "cohort_size": self.cohort_size if self.releases else None,
+            "participations_max": sum(release.rounds for release in self.releases),
+            "rounds": sum(release.rounds for release in self.releases),
+            "neighboring_relation": "zero-out" if self.private else None,
+        }
+
+
+def _line(release: Release) -> dict[str, Any]:
+    """Return one entry of `queries`: name, rounds, share, dimension, norm, noise."""
+    mechanism = release.mechanism
+    return {
+        "name": release.query.name,
+        "rounds": release.rounds,
+        "share": float(release.share),
+        "dimension": release.query.dimension,
+        "clipping": release.query.clipping,
+        "clipping_norm": release.query.clipping_norm,
+        "noise_multiplier": noise_multiplier(mechanism.rho) if mechanism else None,
+        "rho": float(release.rho) if mechanism else None,
+        "sigma2": mechanism.sigma2 if mechanism else None,
+        "delta2_squared": mechanism.delta2_squared if mechanism else None,
+    }
+
+
+def make_plan(
+    config: RunConfig, users: int, queries: Sequence[tuple[SumQuery, int, Fraction]]
+) -> Plan:
+    """Give every query its mechanism.
+
+    Args:
+        config: Choice of privacy, trust, cohort, allowance.
+        users: Enrolled users U, public.
+        queries: (query, rounds, share of ρ) in the order they are asked.
+
+    Raises:
+        CohortTooSmall: a session would have fewer devices than privacy can be promised to.
+        UsageError: more colluders than the cohort can bear.
+    """
+    delta = config.target_delta or min(1e-5, 1 / (10 * users))
+    size = users if config.cohort == "all" else min(config.cohort, users)
+    sessions = -(-users // size)
+    plan = Plan((), delta, sessions, users // sessions)
+    if config.local_only:
+        return plan
+    bare = tuple(Release(q, rounds, share, None, sessions, users) for q, rounds, share in queries)
+    if not config.private:
+        return replace(plan, releases=bare)
+    cohort = _cohort(config, plan.cohort_size)
+    rho = (
+        rho_of(config.noise_multiplier)
+        if config.noise_multiplier
+        else rho_for(config.target_epsilon or DEFAULT_EPSILON, delta)
+    )
+    private = tuple(
+        replace(r, mechanism=mechanism_for(r.query, rho * r.share / r.rounds, cohort)) for r in bare
+    )
+    return replace(plan, releases=private)
+
+
+def _cohort(config: RunConfig, size: int) -> Cohort:
+    """Check that the smallest session can promise anything."""
+    if size < 2:
+        raise CohortTooSmall(
+            f"a private sum must have at least 2 devices, got {size}.",
+            hint="use more users or a larger --cohort, or look at the data with --no-privacy.",
+        )
+    dropout = Fraction(config.dropout).limit_denominator(10**6)
+    cohort = Cohort(config.trust, size, dropout, config.colluders)
+    if config.trust == "distributed" and 2 * cohort.min_survivors <= size + config.colluders:
+        raise UsageError(
+            f"survivors must outnumber half the cohort and the colluders, got {size} devices, "
+            f"--dropout {config.dropout:g}, --colluders {config.colluders}.",
+            hint="lower --dropout or --colluders, or ask a larger cohort.",
+        )
+    return cohort
+
+
+def in_sessions(config: RunConfig, users: int) -> RunConfig | None:
+    """Return the same run dealt into secure sums that exist, where one cohort would be too large."""
+    if not config.private or users <= MAX_SECURE_SUM or config.cohort != "all":
+        return None
+    sessions = -(-users // MAX_SECURE_SUM)
+    return config.model_copy(update={"cohort": -(-users // sessions)})

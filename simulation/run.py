@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One simulated run from a configuration to its figures and its folder."""
+
+import json
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from client.encoder import load_encoder
+from client.training import History, item_sums_query
+from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
+from shared.config import RunConfig
+from shared.errors import DataError
+from shared.features import build_catalogue, item_text
+from shared.model.store import save_model
+from shared.privacy.noise import OsRandom
+from shared.ranking import interest
+from shared.schema import Floats, Interactions, Ints, Scale
+from simulation.baselines import ItemUserMean, UserMean
+from simulation.dataset import Dataset
+from simulation.doctor import versions
+from simulation.evaluate import evaluate
+from simulation.federation import SharedModel, federate
+from simulation.layouts import load
+from simulation.noise import SimulationRng
+from simulation.plan import Plan, in_sessions, make_plan
+from simulation.runs import RESULT, RunFolder, default_path
+from simulation.splits import Split, split
+from simulation.vectorised import Vectorised
+from simulation.village import village
+
+TUNING = "defaults were chosen on villages, ml-latest-small and training parts; not in epsilon"
+"""Where the hyper-parameters come from: outside the claim, and said so in every run."""
+NOT_YET = ("comment_auc", "comment_auc_item_mean", "comment_rule")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every seed of a run shares: data and the public catalogue."""
+
+    dataset: Dataset
+    catalogue: Catalogue
+    basis: FeatureBasis
+    seconds_encoding: float
+
+
+class DevicePredictor:
+    """The shared model on each simulated device, as the evaluation asks for it."""
+
+    def __init__(self, model: SharedModel, devices: Sequence[History], scale: Scale) -> None:
+        self.model, self.devices, self.scale = model, devices, scale
+
+    def rate(self, user: int, items: Ints) -> Floats:
+        """Predict stars, on the device of one user."""
+        return self.scale.from_unit(self.model.rate(self.devices[user], items))
+
+    def score(self, user: int) -> Floats:
+        """Score all items for ranking, on the device of one user."""
+        model = self.model
+        return interest(model.catalogue, model.tower.log_weight, self.devices[user].items)
+
+
+def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
+    """Run a private federation on one machine.
+
+    Args:
+        config: The run, see `shared.config.RunConfig`.
+        say: Where progress goes, one line a step; released and public quantities only.
+
+    Returns:
+        The figures of CLI.md by name; those that do not apply are None. With several seeds each
+        figure is a mean and has its standard deviation beside it as `_sd`.
+
+    Raises:
+        PrivetError: the data, the configuration or this machine is not what it must be.
+    """
+    publishable = config.private and config.noise_seed is None
+    stage = prepare(config, say)
+    now = datetime.now(UTC)
+    out = config.resume or config.out
+    path = Path(out) if out else default_path(Path("runs"), stage.dataset.name, now)
+    with RunFolder(path, publishable=publishable, resume=config.resume is not None) as folder:
+        folder.write("config.toml", config.to_toml())
+        results = []
+        for seed in range(config.seed, config.seed + config.seeds):
+            variant = f"seed{seed}-" if config.seeds > 1 else ""
+            one = config.model_copy(update={"seed": seed, "seeds": 1})
+            results.append(_one_seed(one, stage, folder, variant, say))
+        figures = summarise(results) | {"run_dir": str(path), "seed": config.seed}
+        folder.write_json("env.json", versions())
+        folder.write_json(RESULT, figures)
+    return figures
+
+
+def prepare(config: RunConfig, say: Say) -> Stage:
+    """Load the data and encode the public catalogue."""
+    if config.data == "village":
+        dataset = village(seed=config.seed, domain=config.domain)
+    else:
+        dataset = load(config.data)
+    for warning in dataset.warnings:
+        say(f"warning: {warning}")
+    say(
+        f"{dataset.name}: {len(dataset.users)} users, {len(dataset.items)} items, "
+        f"{len(dataset.interactions)} ratings"
+    )
+    started = time.perf_counter()
+    texts = item_text(dataset.items)
+    encoder = load_encoder(config.encoder, cache_dir())
+    _set_threads(config.threads)
+    say(f"encoding {len(set(texts))} texts with {encoder.name.split('@')[0]}")
+    vectors = encoder.encode(texts) if any(texts) else None
+    catalogue, basis = build_catalogue(dataset.items, vectors, encoder=encoder.name)
+    return Stage(dataset, catalogue, basis, time.perf_counter() - started)
+
+
+def cache_dir() -> Path:
+    """Return where vectors of public texts are kept between runs."""
+    import os
+
+    root = os.environ.get("PRIVET_CACHE_DIR")
+    if root:
+        return Path(root)
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "privet"
+
+
+def _set_threads(threads: int | None) -> None:
+    """Limit torch's threads; numpy follows the environment of the process."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def histories(known: Interactions, users: int, scale: Scale) -> list[History]:
+    """Cut interactions, sorted by user and time, into one history a user."""
+    cuts = np.searchsorted(known.users, np.arange(users + 1))
+    unit = scale.to_unit(known.ratings)
+    return [
+        History(known.items[a:b], unit[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+    ]
+
+
+def _one_seed(
+    config: RunConfig, stage: Stage, folder: RunFolder, variant: str, say: Say
+) -> dict[str, Any]:
+    """Split, federate, evaluate, and write what may be published."""
+    dataset, catalogue = stage.dataset, stage.catalogue
+    parts = split(dataset, config.split, config.test_fraction, config.seed)
+    users, items = len(dataset.users), len(dataset.items)
+    devices = histories(parts.known, users, dataset.scale)
+    absent = set(np.unique(parts.history.users).tolist())
+    enrolled = [device for user, device in enumerate(devices) if user not in absent]
+    if len(enrolled) < 2:
+        raise DataError(
+            f"a federation must have at least 2 users, got {len(enrolled)}.",
+            hint="add users, or try `privet simulate village`.",
+        )
+    plan = make_plan(config, len(enrolled), [(item_sums_query(items), 1, Fraction(1))])
+    say(describe(plan))
+    started = time.perf_counter()
+    model = _federate(config, plan, enrolled, catalogue, folder, variant)
+    seconds = time.perf_counter() - started
+    say("evaluating: shared model, local only, baselines")
+    figures = _evaluate(DevicePredictor(model, devices, dataset.scale), parts, dataset, config.seed)
+    figures |= _controls(config, parts, dataset, catalogue, devices)
+    figures |= _sessions(config, parts, dataset, catalogue, devices, enrolled, folder, variant)
+    figures |= plan.figures()
+    figures |= _facts(config, parts, dataset, plan, len(enrolled), seconds, stage)
+    _publish(folder, variant, config, plan, model, stage)
+    return figures
+
+
+def _federate(
+    config: RunConfig,
+    plan: Plan,
+    enrolled: Sequence[History],
+    catalogue: Catalogue,
+    folder: RunFolder,
+    variant: str,
+) -> SharedModel:
+    """Run the federation on the default engine, every sum remembered in the folder."""
+    seeded = config.noise_seed is not None
+    source = SimulationRng(config.noise_seed + config.seed) if seeded else OsRandom()  # type: ignore[operator]
+    engine = Vectorised(np.random.default_rng(config.seed), source)
+    return federate(enrolled, catalogue, plan, folder.remembered(engine.cohort_sum, variant))
+
+
+def _evaluate(
+    predictor: DevicePredictor, parts: Split, dataset: Dataset, seed: int, *, ranking: bool = True
+) -> dict[str, Any]:
+    """Evaluate one predictor with the researcher's full view."""
+    return evaluate(
+        predictor,
+        parts,
+        items_count=len(dataset.items),
+        scale=dataset.scale,
+        categories=dataset.items.categories,
+        seed=seed,
+        ranking=ranking,
+    )
+
+
+def _controls(
+    config: RunConfig,
+    parts: Split,
+    dataset: Dataset,
+    catalogue: Catalogue,
+    devices: Sequence[History],
+) -> dict[str, Any]:
+    """Evaluate what people have without this federation, on the same split."""
+    alone = federate(
+        devices, catalogue, make_plan(_local(config), len(devices), []), _no_door
+    )  # fmt: skip
+    local = DevicePredictor(alone, devices, dataset.scale)
+    users, items = len(dataset.users), len(dataset.items)
+    by_user = UserMean(parts.known, dataset.scale, users, items)
+    by_item = ItemUserMean(parts.known, dataset.scale, users, items)
+    scores = {
+        "local_only_rmse": local,
+        "baseline_user_mean_rmse": by_user,
+        "baseline_item_user_mean_rmse": by_item,
+    }
+    return {
+        name: _evaluate(predictor, parts, dataset, config.seed, ranking=False)["rmse"]  # type: ignore[arg-type]
+        for name, predictor in scores.items()
+    }
+
+
+def _local(config: RunConfig) -> RunConfig:
+    """Return the control without federation."""
+    none = {"target_epsilon": None, "noise_multiplier": None, "no_privacy": False}
+    return config.model_copy(update=none | {"local_only": True})
+
+
+def _no_door(*_: object) -> Floats:
+    """Stand in for the engine where nothing is asked."""
+    raise AssertionError("a local run asked for a sum")
+
+
+def _sessions(
+    config: RunConfig,
+    parts: Split,
+    dataset: Dataset,
+    catalogue: Catalogue,
+    devices: Sequence[History],
+    enrolled: Sequence[History],
+    folder: RunFolder,
+    variant: str,
+) -> dict[str, Any]:
+    """Above 1,000 users, repeat the run in secure sums of a size that exists today."""
+    dealt = in_sessions(config, len(enrolled))
+    if dealt is None:
+        return {"in_sessions": None}
+    plan = make_plan(
+        dealt, len(enrolled), [(item_sums_query(len(catalogue)), 1, Fraction(1))]
+    )  # fmt: skip
+    model = _federate(dealt, plan, enrolled, catalogue, folder, f"{variant}sessions-")
+    predictor = DevicePredictor(model, devices, dataset.scale)
+    rmse = _evaluate(predictor, parts, dataset, config.seed, ranking=False)["rmse"]
+    return {
+        "in_sessions": {"sessions": plan.sessions, "cohort_size": plan.cohort_size, "rmse": rmse}
+    }
+
+
+def _facts(
+    config: RunConfig,
+    parts: Split,
+    dataset: Dataset,
+    plan: Plan,
+    enrolled: int,
+    seconds: float,
+    stage: Stage,
+) -> dict[str, Any]:
+    """Return sizes, times and how the run was made."""
+    dimension = max((release.query.dimension for release in plan.releases), default=0)
+    texts = int(sum(bool(text) for text in dataset.interactions.comments))
+    return {
+        "split": config.split,
+        "data": dataset.name,
+        "trust": config.trust if plan.releases else None,
+        "blocks": [],
+        "users": enrolled,
+        "items": len(dataset.items),
+        "ratings": len(parts.known),
+        "comments": texts,
+        "trunk_parameters": 0,
+        "seconds_training": seconds,
+        "seconds_encoding": stage.seconds_encoding,
+        "users_per_second": enrolled / seconds if seconds > 0 else None,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "upload_bytes_per_user_round": 4 * dimension,
+        "metrics_private": False,
+        "noise": _noise_words(config),
+        "tuning": TUNING,
+    }
+
+
+def _noise_words(config: RunConfig) -> str:
+    """Say where the noise came from."""
+    if not config.private:
+        return "none"
+    if config.noise_seed is not None:
+        return "seeded, no privacy"
+    return "drawn from the operating system"
+
+
+def _publish(
+    folder: RunFolder, variant: str, config: RunConfig, plan: Plan, model: SharedModel, stage: Stage
+) -> None:
+    """Write policy, released figures, model and catalogue."""
+    policy = {
+        "trust": config.trust,
+        "delta": repr(plan.delta),
+        "rho": str(plan.rho),
+        "noise": _noise_words(config),
+        "releases": [
+            {"query": r.query.name, "rounds": r.rounds, "mechanism": vars(r.mechanism)}
+            for r in plan.releases
+            if r.mechanism
+        ],
+    }
+    where = folder.shared.relative_to(folder.path)
+    if not variant or variant == f"seed{config.seed}-":
+        folder.write_json("policy.json", policy)
+        lines = [
+            json.dumps({"step": i, "query": r.query.name, "rho": float(r.rho), "users": r.users})
+            for i, r in enumerate(plan.releases, 1)
+        ]
+        folder.write("metrics.jsonl", "".join(f"{line}\n" for line in lines))
+    folder.write(where / f"{variant}model.safetensors", save_model(model.statistics))
+    save_catalogue(folder.path / "catalogue.safetensors", stage.catalogue, stage.basis)
+
+
+def describe(plan: Plan) -> str:
+    """Say in one line what is asked and what it costs."""
+    if not plan.releases:
+        return "local only: no device sends anything"
+    names = ", ".join(f"{r.query.name} × {r.rounds}" for r in plan.releases)
+    if not plan.private:
+        return f"asking {names}, without noise"
+    figures = plan.figures()
+    where = "one cohort" if plan.sessions == 1 else f"{plan.sessions} sessions"
+    return (
+        f"asking {names}: ε = {figures['epsilon']:.4g} at δ = {plan.delta:.3g}, {where} of "
+        f"{plan.cohort_size}, {figures['noise_shares']} noise shares"
+    )
+
+
+def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Average figures over seeds; one seed is returned as it is."""
+    if len(results) == 1:
+        return dict(results[0])
+    merged: dict[str, Any] = {}
+    for name, first in results[0].items():
+        values = [result[name] for result in results]
+        numeric = all(type(value) in (int, float) for value in values)
+        merged[name] = float(np.mean(values)) if numeric else first
+        if numeric and len(set(values)) > 1:
+            merged[f"{name}_sd"] = float(np.std(values, ddof=1))
+    return merged | {"seeds": len(results)}
