@@ -300,6 +300,7 @@ def _facts(
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "upload_bytes_per_user_round": 4 * dimension,
         "metrics_private": False,
+        "releases_without_noise": bool(plan.releases) and not plan.private,
         "noise": _noise_words(config),
         "tuning": TUNING,
     }
