@@ -11,7 +11,7 @@ from shared.schema import Floats
 
 @dataclass(frozen=True)
 class Prior:
-    """Distribution of user vectors, N(0, S) about the mean that the tower's offset holds; public."""
+    """Distribution N(0, S) of user vectors; their mean is in the tower's offset; public."""
 
     covariance: Floats
     """Prior covariance S, (K, K)."""
