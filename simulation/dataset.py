@@ -51,6 +51,8 @@ class CommentEvents:
     items: Ints
     interested: Ints
     """1 = opened, upvoted, replied to or wrote a comment; 0 = saw the page and did none."""
+    opened: Ints
+    """Row of the public comment that was opened, -1 where none or unknown."""
     timestamps: Ints
 
     def __len__(self) -> int:
