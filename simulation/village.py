@@ -152,7 +152,7 @@ def _choose(
 ) -> tuple[Ints, Ints, Ints]:
     """Choose `counts` items for each user of a block; return users, items, times in order."""
     size, width = likes.shape
-    weight = things.popularity + 2 * likes
+    weight = things.popularity + likes
     mood = normal(rng, (size, things.traits.shape[1]), 0.6)
     moment = FOUNDED + rng.integers(0, 700 * DAY, size=size)
     found: list[tuple[Ints, Ints, Ints]] = []

@@ -109,8 +109,8 @@ def make_things(count: int, words: Domain, rng: np.random.Generator) -> Things:
         ).astype(np.int64)
     traits = (
         45 * (categories @ aspects[: categories.shape[1]]) // categories.sum(1, keepdims=True)
-        + 45 * aspects[categories.shape[1] :][themes].sum(axis=1)
-        + 45 * normal(rng, (count, DIMENSIONS), 1.0)
+        + 60 * aspects[categories.shape[1] :][themes].sum(axis=1)
+        + 30 * normal(rng, (count, DIMENSIONS), 1.0)
     ) // 100
     traits[:, 0] += (age * UNIT) // (high - low) - UNIT // 3
     traits[:, 1] += 3 * dearness // 10
@@ -165,7 +165,7 @@ def make_people(count: int, things: Things, rng: np.random.Generator) -> People:
         ages,
         regions,
         taste,
-        normal(rng, (count, things.categories.shape[1]), 0.22),
+        normal(rng, (count, things.categories.shape[1]), 0.6),
         taste // 2 + own,
         normal(rng, (count,), 0.8) - UNIT,
         normal(rng, (count,), 0.35),
