@@ -52,9 +52,7 @@ class FrontDoor(click.Group):
         found: Any = getattr(importlib.import_module(module), name)
         if isinstance(found, click.Command):
             return found
-        import typer.main
-
-        return typer.main.get_command(found)
+        return _from_typer(found, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the table of commands without importing any of them."""
@@ -63,6 +61,18 @@ class FrontDoor(click.Group):
         if RESERVED:
             with formatter.section("Reserved (not built yet)"):
                 formatter.write_dl(list(RESERVED.items()))
+
+
+def _from_typer(found: Any, name: str) -> click.Command:
+    """Turn a typer application, or a plain function with typer's annotations, into a command."""
+    import typer
+    from typer.main import get_command
+
+    if isinstance(found, typer.Typer):
+        return get_command(found)
+    app = typer.Typer(add_completion=False)
+    app.command(name)(found)
+    return get_command(app)
 
 
 def _reserved(name: str) -> click.Command:
