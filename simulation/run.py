@@ -203,7 +203,6 @@ def _evaluate(
         predictor,
         parts,
         items_count=len(dataset.items),
-        scale=dataset.scale,
         categories=dataset.items.categories,
         seed=seed,
         ranking=ranking,
