@@ -183,7 +183,9 @@ def clean_text(raw: str, cap: int = MAX_COMMENT) -> tuple[str, tuple[str, ...]]:
 
 
 def _strip_html(text: str) -> str:
-    return html.unescape(_TAG.sub(" ", text)) if "<" in text or "&" in text else text
+    if "<" not in text and "&" not in text:
+        return text
+    return _SPACE.sub(" ", html.unescape(_TAG.sub(" ", text))).strip()
 
 
 def _strip_control(text: str) -> str:

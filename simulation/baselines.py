@@ -54,6 +54,6 @@ class ItemUserMean:
 
 def _damped(rows: Ints, values: Floats, size: int, damping: float) -> Floats:
     """Return Σ values / (count + damping) of each row."""
-    return np.asarray(
-        np.bincount(rows, values, size) / (np.bincount(rows, minlength=size) + damping)
-    )
+    total, count = np.bincount(rows, values, size), np.bincount(rows, minlength=size)
+    damped: Floats = total / (count + damping)
+    return damped

@@ -102,9 +102,7 @@ def _refuse_reserved(given: dict[str, Any]) -> None:
     asked += [f"--engine {given['engine']}"] * (given["engine"] in ("ray", "flower"))
     asked += ["--protocol real"] * (given["protocol"] == "real")
     if asked:
-        raise UsageError(
-            f"{asked[0]} is reserved and not built yet.", hint="leave it out for now."
-        )
+        raise UsageError(f"{asked[0]} is reserved and not built yet.", hint="leave it out for now.")
     for name, built in (("engine", "vectorised"), ("protocol", "drawn")):
         if given[name] != built:
             raise UsageError(
@@ -175,7 +173,9 @@ def list_(
 
     found = list_runs(folder)
     if style == "json":
-        entries = [{"run_dir": str(path), "finished": f is not None} | (f or {}) for path, f in found]
+        entries = [
+            {"run_dir": str(path), "finished": f is not None} | (f or {}) for path, f in found
+        ]
         typer.echo(json.dumps(entries, ensure_ascii=False))
     else:
         print_runs(found)

@@ -255,4 +255,3 @@ def _rating_only(
             best = np.lexsort((rng.random(items_count), -stars))[:K]
             hits.append(bool(np.isin(best, case.held_out).any()))
     return {"hr@10_rating_only": float(np.mean(hits))}
-

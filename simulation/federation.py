@@ -65,4 +65,3 @@ def federate(
         statistics = denoise(sums.reshape(items, 2), release.noise_std, catalogue)
     tower = build_tower(catalogue, statistics)
     return SharedModel(catalogue, statistics, tower, Prior.standard(tower.features.shape[1]))
-

@@ -180,7 +180,7 @@ def _cohort(config: RunConfig, size: int) -> Cohort:
 
 
 def in_sessions(config: RunConfig, users: int) -> RunConfig | None:
-    """Return the same run dealt into secure sums that exist, where one cohort would be too large."""
+    """Return the run dealt into secure sums that exist, where one cohort would be too large."""
     if not config.private or users <= MAX_SECURE_SUM or config.cohort != "all":
         return None
     sessions = -(-users // MAX_SECURE_SUM)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +146,7 @@ def histories(known: Interactions, users: int, scale: Scale) -> list[History]:
     """Cut interactions, sorted by user and time, into one history a user."""
     cuts = np.searchsorted(known.users, np.arange(users + 1))
     unit = scale.to_unit(known.ratings)
-    return [
-        History(known.items[a:b], unit[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    return [History(known.items[a:b], unit[a:b]) for a, b in pairwise(cuts)]
 
 
 def _one_seed(

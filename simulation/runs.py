@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run folders: what a run leaves behind, the part that may be published apart from the rest.
 
-    config.toml  policy.json  metrics.jsonl  env.json  releases/  model.safetensors  catalogue.safetensors
-    private/     (0700) result.json: figures computed with the researcher's full view
+    config.toml, policy.json, metrics.jsonl, env.json, releases/, model.safetensors,
+    catalogue.safetensors
+    private/ (0700) with result.json: figures computed with the researcher's full view
 
 Sums are stored as soon as they exist, so that a killed run resumes without drawing anything twice.
 Without privacy, or with seeded noise, sums and model are private too.

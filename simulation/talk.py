@@ -123,7 +123,7 @@ def _publish(
     level = np.clip((things.quality[items] + noise) // 500 + 2, 0, LEVELS - 1)
     liked = (level >= LEVELS // 2).astype(np.int64)
     texts = write_comments(words, np.column_stack([level, aspects, liked]), rng)
-    helpful = rng.geometric(0.2, size=len(items)) - 1.0
+    helpful = rng.geometric(0.2, size=len(items)).astype(np.float64) - 1.0
     authors = np.full(len(items), -1, dtype=np.int64)
     return PublicComments(items, authors, tuple(texts), helpful), aspects
 

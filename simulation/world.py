@@ -101,7 +101,7 @@ def make_things(count: int, words: Domain, rng: np.random.Generator) -> Things:
     aspects = normal(rng, (categories.shape[1] + len(words.themes), DIMENSIONS), 1.0)
     quality = normal(rng, (count,), 0.42)
     dearness = normal(rng, (count,), 1.0) + quality
-    numbers = {}
+    numbers: dict[str, Ints] = {}
     for name, number in words.numbers.items():
         spread = np.exp((dearness if not numbers else normal(rng, (count,), 1.0)) / UNIT * 0.35)
         numbers[name] = np.rint(
@@ -143,7 +143,7 @@ def _popularity(quality: Ints, cold: Ints, rng: np.random.Generator) -> Ints:
     luck = quality + normal(rng, quality.shape, 0.8)
     rank = np.empty(len(quality), dtype=np.int64)
     rank[np.argsort(-luck, kind="stable")] = np.arange(len(quality))
-    popularity = -np.rint(UNIT * 0.9 * np.log(rank + 8.0)).astype(np.int64)
+    popularity: Ints = -np.rint(UNIT * 0.9 * np.log(rank + 8.0)).astype(np.int64)
     popularity[cold] = popularity.min() - 2 * UNIT
     return popularity
 

@@ -54,7 +54,7 @@ def posterior(
     Returns:
         V = (FᵀF/s² + S⁻¹)⁻¹ and w = V Fᵀ y / s².
     """
-    covariance: Floats = np.linalg.inv(features.T @ features / noise + precision)
+    covariance: Floats = np.asarray(np.linalg.inv(features.T @ features / noise + precision))
     return Posterior(covariance @ (features.T @ target) / noise, covariance)
 
 

@@ -168,7 +168,8 @@ def _attempt(tables: _Tables, size: int, source: RandomSource) -> Ints:
         digit = (t >> (DIGIT_BITS * j)) & (2**DIGIT_BITS - 1)
         keep &= _coins(coins, digit, source.words(size), source)
     signed: Ints = np.where(negative, -magnitude, magnitude)
-    return signed[keep]
+    kept: Ints = signed[keep]
+    return kept
 
 
 def _invert(cumulative: _Probabilities, words: Words, source: RandomSource) -> Ints:

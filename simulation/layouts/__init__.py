@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shared.errors import DataError
 from simulation.dataset import Dataset
-from simulation.layouts import generic, movielens_100k
+from simulation.layouts import amazon, generic, movielens_1m, movielens_100k, movielens_latest
 
 
 class Layout(Protocol):
@@ -29,7 +29,13 @@ class Layout(Protocol):
         ...
 
 
-LAYOUTS: tuple[Layout, ...] = (movielens_100k, generic)
+LAYOUTS: tuple[Layout, ...] = (
+    movielens_100k,
+    movielens_1m,
+    movielens_latest,
+    amazon,
+    generic,
+)
 """Tried in this order; the generic layout is last because any folder may carry `std/`."""
 
 

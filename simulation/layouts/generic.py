@@ -4,7 +4,7 @@
     interactions.csv     user_id, item_id, rating [, timestamp or date, comment, summary, helpful]
     items.csv            item_id [, title, genres separated by |, description, year, numbers]
     comments.csv         item_id, text [, user_id of the author, helpful]: published comments
-    comment_events.csv   user_id, item_id, interested 0 or 1 [, timestamp]: private
+    comment_events.csv   user_id, item_id, interested 0 or 1 [, opened, timestamp]: private
     users.csv            user_id [, any attribute]: private
     dataset.toml         what is declared (`declaration.py`)
 
@@ -128,15 +128,28 @@ def _comment_events(path: Path, dataset: Dataset, fired: Counter[str]) -> Commen
     """Read what users did on comment pages; events of unknown users or items are left out."""
     if not path.is_file():
         return None
-    table = list(csv_rows(path, ("user_id", "item_id", "interested"), ("timestamp",)))
+    optional = ("opened", "timestamp")
+    table = list(csv_rows(path, ("user_id", "item_id", "interested"), optional))
     lines, rows = zip(*table, strict=True) if table else ((), ())
-    users, items, marks, times = zip(*rows, strict=True) if rows else ((), (), (), ())
+    users, items, marks, opened, times = zip(*rows, strict=True) if rows else ((),) * 5
     interested = Column(path, "interested", lines).integers(marks, _mark, "0 or 1")
+    places = Column(path, "opened", lines).integers(
+        opened, _place, "a row of comments.csv or empty"
+    )
     stamps = Column(path, "timestamp", lines).integers(times, seconds, "seconds or empty")
     user_rows, item_rows = rows_of(users, dataset.users), rows_of(items, dataset.items.ids)
     known = (user_rows >= 0) & (item_rows >= 0)
     fired["unrated-comment"] += len(table) - int(known.sum())
-    return CommentEvents(user_rows[known], item_rows[known], interested[known], stamps[known])
+    columns = (user_rows, item_rows, interested, places, stamps)
+    return CommentEvents(*(column[known] for column in columns))
+
+
+def _place(text: str) -> int:
+    """Read the row of a public comment, counted from 0; empty is -1, unknown."""
+    place = int(text) if text.strip() else -1
+    if place < -1:
+        raise ValueError("a row must not be negative")
+    return place
 
 
 def _mark(text: str) -> int:
