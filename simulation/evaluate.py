@@ -1,65 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good a predictor is, with the researcher's full view: none of it passed the door.
+"""How good a predictor is on held-out rows: ratings, ranked lists, newcomers.
 
-Ranking figures name their protocol, because figures of different protocols cannot be compared.
-Negatives come from outside what the device knows; nothing else about held-out rows is used.
+The definitions are `shared.metrics`; here stand the choices that papers leave unsaid and that move
+figures more than models do: who is ranked against what, how ties fall, which discount. Each result
+carries them as one sentence, `protocol`; figures of different protocols must never be compared.
 
-Source: Krichene and Rendle (2020), "On sampled metrics for item recommendation", on why the full
-ranking stands beside the sampled one.
+- Lists are made for users with a held-out row. What a device knows (training rows and history) is
+  never a candidate. Split leave-one-out: `hr@10` and `ndcg@10` rank the held-out item among 99
+  uniform negatives from outside the known items; `recall@10` and the figures `_full`, as all
+  figures of other splits, rank every item that the device does not know.
+- Negatives never come from test rows of the same user, and never exclude rows by looking at other
+  users: samplers that draw them before the split leak which items are held out.
+- Ties fall at random: items are shuffled for each user before they are ranked.
+- The NDCG discount is 1/log2(p + 1); `ndcg@10_lenskit` has LensKit's, 1/log2(max(p, 2)).
+
+Chance comes from the seed and the user's row, so that all predictors meet the same candidates and
+no figure depends on the order or size of blocks. Axes: B users of a block, I items. All figures
+are the researcher's full view: computed from raw rows, private.
+
+Theory: Krichene and Rendle (2020), "On sampled metrics for item recommendation".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from shared import metrics
-from shared.schema import Floats, Ints
+from shared.schema import Floats, Interactions, Ints
 from simulation.splits import Split
 
 K = 10
+"""Length of every list."""
 NEGATIVES = 99
-RATING_SAMPLE = 200
-"""Users whose whole catalogue is ranked by predicted rating, outside leave-one-out."""
-BLOCK = 256
-"""Users whose scores are held at once."""
+"""Sampled negatives of a leave-one-out list; fewer where the catalogue has fewer left."""
+RATED_USERS = 200
+"""Users whose whole catalogue is rated for `hr@10_rating_only`: predicting I ratings is slow."""
 
-Figures = dict[str, Any]
+Figures = dict[str, float | str | None]
 
 
 class Predictor(Protocol):
-    """What is evaluated: one owner's ratings and their interest in every item."""
+    """What is evaluated: a model as each user's device would run it."""
 
     def rate(self, user: int, items: Ints) -> Floats:
-        """Predict stars, shape (t,), within the scale."""
+        """Predict stars of items, (n,), within the scale."""
+        ...
 
     def score(self, user: int) -> Floats:
-        """Score all items, shape (I,), higher is more interesting."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One user with held-out items, and what their device knows."""
-
-    user: int
-    known: Ints
-    held_out: Ints
-    rows: slice
-    """Their rows of `Split.test`."""
-
-
-def cases(split: Split) -> list[Case]:
-    """List the users who have held-out items."""
-    known, test = split.known, split.test
-    users = np.unique(test.users)
-    starts, stops = (np.searchsorted(test.users, users, side) for side in ("left", "right"))
-    found = []
-    for user, start, stop in zip(users.tolist(), starts, stops, strict=True):
-        low, high = np.searchsorted(known.users, [user, user + 1])
-        rows = slice(int(start), int(stop))
-        found.append(Case(user, known.items[low:high], test.items[rows], rows))
-    return found
+        """Score all items for ranking, (I,), higher is better; comparable within one user."""
+        ...
 
 
 def evaluate(
@@ -67,191 +59,298 @@ def evaluate(
     split: Split,
     *,
     items_count: int,
-    categories: tuple[tuple[str, ...], ...],
+    categories: Sequence[Sequence[str]],
     seed: int,
     ranking: bool = True,
 ) -> Figures:
-    """Evaluate ratings, and ranking where asked.
+    """Measure one predictor on one split.
 
     Args:
-        predictor: What is evaluated.
-        split: Training, history and test rows.
-        items_count: Items of the catalogue, I.
-        categories: Categories of each item, for diversity.
-        seed: Seeds negatives, ties and samples.
-        ranking: Whether lists are made at all.
+        predictor: The predictor; it has learned from `split.train` and, on each device, from
+            `split.known`, from nothing else.
+        split: The split. Private.
+        items_count: Number of items in the catalogue, I.
+        categories: Names of the categories of each item, I entries; for the diversity of lists.
+        seed: Seed of negatives, of ties and of the sample of users; never of a model.
+        ranking: False leaves the figures of lists out (None).
 
     Returns:
-        Figures by the names of the command line; None where one does not apply.
+        Figures by the names of the command line, in stars where they are errors; None where one
+        does not apply. `rmse_se` is the standard error of `rmse` over users. `protocol` says how
+        they were made. All private.
+
+    Source:
+        Koren (2008), "Factorization meets the neighborhood" for rankings among sampled negatives;
+        He et al. (2017), "Neural collaborative filtering", 4.1 for leave-one-out with 99 of them.
     """
-    found = cases(split)
-    figures = rating_figures(predictor, split, found)
-    if ranking:
-        rng = np.random.default_rng([seed, 1])
-        figures |= list_figures(predictor, split, found, items_count, categories, rng)
-        figures |= _rating_only(predictor, split, found, items_count, rng)
-    return figures
+    figures: Figures = dict.fromkeys(NAMES)
+    figures |= _ratings(predictor, split)
+    words = [split.protocol]
+    if ranking and len(split.test):
+        cases = _cases(split, seed)
+        rated = _rated(cases, split, seed)
+        figures |= _lists(predictor, split, cases, items_count, categories)
+        figures |= _rating_only(predictor, split, rated, items_count)
+        words += _ranking_words(split, len(rated), seed)
+    figures = {name: _known(value) for name, value in figures.items()}
+    return figures | {"protocol": "; ".join(words)}
 
 
-def rating_figures(predictor: Predictor, split: Split, found: list[Case]) -> Figures:
-    """Compare predicted with given stars; errors of one user are counted as one cluster."""
-    test, train = split.test, split.train
+NAMES = (
+    "rmse",
+    "rmse_se",
+    "mae",
+    "recall@10",
+    "ndcg@10",
+    "ndcg@10_lenskit",
+    "hr@10",
+    "hr@10_rating_only",
+    "ndcg@10_full",
+    "hr@10_full",
+    "coverage@10",
+    "intra_list_diversity@10",
+    "novelty@10",
+    "rmse_cold_item",
+    "rmse_cold_user",
+    "comment_auc",
+    "comment_auc_item_mean",
+    "comment_rule",
+    "protocol",
+)
+"""Every name in the result of `evaluate`."""
+
+
+def clustered_se(errors: Floats, users: Ints) -> float:
+    """Standard error of the RMSE where rows of one user move together.
+
+    Args:
+        errors: Predicted less actual ratings, (N,).
+        users: User of each row, (N,), in any order.
+
+    Returns:
+        The standard error in the unit of the errors; NaN with fewer than two users.
+
+    Source:
+        Liang and Zeger (1986): clustered variance of the mean squared error, a ratio of sums over
+        users, carried to its root by the delta method.
+
+    Example:
+        >>> round(clustered_se(np.array([1.0, 1.0, 2.0]), np.array([0, 0, 1])), 4)
+        0.4714
+    """
+    _, user = np.unique(users, return_inverse=True)
+    count, squares = np.bincount(user), np.bincount(user, errors**2)
+    if len(count) < 2:
+        return float("nan")
+    mean = squares.sum() / count.sum()
+    if mean == 0:
+        return 0.0
+    spread = np.sum((squares - mean * count) ** 2) * len(count) / (len(count) - 1)
+    return float(np.sqrt(spread) / count.sum() / (2 * np.sqrt(mean)))
+
+
+def _ratings(predictor: Predictor, split: Split) -> dict[str, float]:
+    """Return the errors of predicted stars, over all rows and over newcomers."""
+    test = _by_user(split.test)
     predicted = np.empty(len(test))
-    for case in found:
-        predicted[case.rows] = predictor.rate(case.user, case.held_out)
-    squared = (predicted - test.ratings) ** 2
+    for user, rows in _slices(test.users):
+        predicted[rows] = predictor.rate(user, test.items[rows])
+    new_item = ~np.isin(test.items, split.train.items)
+    new_user = ~np.isin(test.users, split.train.users)
     return {
         "rmse": metrics.rmse(predicted, test.ratings),
-        "rmse_se": _clustered_error(squared, found),
+        "rmse_se": clustered_se(predicted - test.ratings, test.users),
         "mae": metrics.mae(predicted, test.ratings),
-        "rmse_cold_item": _root(squared[~np.isin(test.items, train.items)]),
-        "rmse_cold_user": _root(squared[~np.isin(test.users, train.users)]),
+        "rmse_cold_item": metrics.rmse(predicted[new_item], test.ratings[new_item]),
+        "rmse_cold_user": metrics.rmse(predicted[new_user], test.ratings[new_user]),
     }
 
 
-def _root(squared: Floats) -> float | None:
-    """Root mean of squared errors; None of none."""
-    return float(np.sqrt(squared.mean())) if len(squared) else None
+@dataclass(frozen=True)
+class _Case:
+    """One user's list to be made. Private."""
+
+    user: int
+    relevant: Ints
+    """Held-out items, at least one."""
+    known: Ints
+    """Items that the device knows: never candidates."""
+    seed: int
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Return fresh chance: the same for every predictor and every list of one purpose."""
+        return np.random.default_rng([self.seed, self.user, purpose])
+
+    def unknown(self, items: int) -> npt.NDArray[np.bool_]:
+        """Say which items are candidates, (I,)."""
+        mask = np.ones(items, dtype=np.bool_)
+        mask[self.known] = False
+        return mask
+
+    def sampled(self, items: int) -> Ints:
+        """Return the held-out item of leave-one-out, then its negatives."""
+        free = self.unknown(items)
+        free[self.relevant] = False
+        pool = np.flatnonzero(free)
+        drawn = self.rng(0).choice(pool, min(NEGATIVES, len(pool)), replace=False)
+        return np.concatenate([self.relevant, drawn])
 
 
-def _clustered_error(squared: Floats, found: list[Case]) -> float:
-    """Return the standard error of the RMSE, users drawn at random (delta method)."""
-    mean = squared.mean()
-    spread = sum(float(np.sum(squared[case.rows] - mean)) ** 2 for case in found)
-    return float(np.sqrt(spread) / len(squared) / (2 * np.sqrt(mean))) if mean > 0 else 0.0
+def _cases(split: Split, seed: int) -> list[_Case]:
+    """Return one case a user with a held-out row, by user."""
+    test, known = _by_user(split.test), split.known
+    cases = []
+    for user, rows in _slices(test.users):
+        a, b = np.searchsorted(known.users, [user, user + 1])
+        cases.append(_Case(user, test.items[rows], known.items[a:b], seed))
+    return cases
 
 
-def list_figures(
+def _lists(
     predictor: Predictor,
     split: Split,
-    found: list[Case],
-    items_count: int,
-    categories: tuple[tuple[str, ...], ...],
-    rng: np.random.Generator,
-) -> Figures:
-    """Rank the whole catalogue outside what each device knows; for leave-one-out samples too."""
-    order = rng.permutation(items_count)  # ties must not fall in the order of ids
-    tops, hits = [], []
-    relevant = np.array([len(case.held_out) for case in found])
-    for block in _blocks(found):
-        scores = np.stack([predictor.score(case.user) for case in block])
-        for row, case in zip(scores, block, strict=True):
-            row[case.known] = -np.inf
-        top = metrics.top_k(scores[:, order], K)
-        top = np.where(top < 0, -1, order[top])
+    cases: Sequence[_Case],
+    items: int,
+    categories: Sequence[Sequence[str]],
+) -> dict[str, float]:
+    """Return the figures of ranked lists."""
+    kinds = indicators(categories)
+    raters, people = np.bincount(split.train.items, minlength=items), np.unique(split.train.users)
+    popularity: Floats = np.asarray((raters + 1) / (len(people) + 1), dtype=np.float64)
+    sampled = split.name == "leave-one-out"
+    by_user: dict[str, list[Floats]] = {}
+    tops = []
+    for block in _blocks(cases, max(items, K * kinds.shape[1])):
+        scores = np.stack([predictor.score(case.user) for case in block])  # (B, I)
+        candidates = np.stack([case.unknown(items) for case in block])
+        top = _top(np.where(candidates, scores, -np.inf), block)
         tops.append(top)
-        hits += [np.isin(row, case.held_out) for row, case in zip(top, block, strict=True)]
-    top, hit_table = np.concatenate(tops), np.stack(hits)
-    full = _hit_figures(hit_table, relevant)
-    raters = np.bincount(split.train.items, minlength=items_count)
-    people = len(np.unique(split.train.users))
-    figures = {
-        "recall@10": float(np.nanmean(metrics.recall(hit_table, relevant))),
-        "hr@10": full["hr"],
-        "ndcg@10": full["ndcg"],
-        "hr@10_full": full["hr"],
-        "ndcg@10_full": full["ndcg"],
-        "ndcg@10_lenskit": float(np.nanmean(metrics.ndcg(hit_table, relevant))),
-        "coverage@10": metrics.coverage(top, items_count),
-        "intra_list_diversity@10": _mean(
-            metrics.intra_list_diversity(top, category_table(categories))
-        ),
-        "novelty@10": _mean(metrics.novelty(top, (raters + 1) / (people + 1))),
-        "protocol": (
-            f"{split.protocol}; full ranking of all items unknown to the device, every held-out "
-            "item relevant, NDCG discount 1/log2(p + 1)"
-        ),
-    }
-    if split.name == "leave-one-out":
-        figures |= _sampled(predictor, found, items_count, rng)
-        figures["protocol"] = (
-            f"{split.protocol}; hr@10 and ndcg@10 against {NEGATIVES} uniform negatives from "
-            "outside what the device knows, the others over the full ranking, NDCG discount "
-            "1/log2(p + 1)"
-        )
-    return figures
-
-
-def _mean(values: Floats) -> float | None:
-    """Mean over users; None where no user has one."""
-    return float(np.nanmean(values)) if np.isfinite(values).any() else None
-
-
-def _blocks(found: list[Case]) -> Iterator[list[Case]]:
-    """Cut the cases into blocks."""
-    return (found[i : i + BLOCK] for i in range(0, len(found), BLOCK))
-
-
-def _hit_figures(hits: Any, relevant: Ints) -> dict[str, float]:
-    """Average hit and NDCG over users."""
-    return {
-        "hr": float(np.nanmean(metrics.hit(hits, relevant))),
-        "ndcg": float(np.nanmean(metrics.ndcg(hits, relevant, offset=1))),
-    }
-
-
-def category_table(categories: tuple[tuple[str, ...], ...]) -> Floats:
-    """Return 0/1 indicators of the categories, (I, G)."""
-    names = sorted({name for row in categories for name in row})
-    table = np.zeros((len(categories), len(names)))
-    for item, row in enumerate(categories):
-        table[item, [names.index(name) for name in row]] = 1.0
-    return table
-
-
-def _sampled(
-    predictor: Predictor, found: list[Case], items_count: int, rng: np.random.Generator
-) -> Figures:
-    """Rank the one held-out item among sampled negatives, by interest."""
-    ranks = []
-    for case in found:
-        scores = predictor.score(case.user)
-        ranks.append(_rank(scores[_candidates(case, items_count, rng)], rng))
-    return _rank_figures(np.array(ranks))
-
-
-def _candidates(case: Case, items_count: int, rng: np.random.Generator) -> Ints:
-    """Return the held-out item, then negatives from outside what the device knows."""
-    chance = rng.random(items_count)
-    chance[case.known] = chance[case.held_out[0]] = np.inf
-    free = items_count - len(case.known) - 1
-    negatives = np.argsort(chance)[: min(NEGATIVES, free)]
-    return np.concatenate([case.held_out[:1], negatives])
-
-
-def _rank(scores: Floats, rng: np.random.Generator) -> int:
-    """Rank of the first score, 0 is best, ties at random."""
-    ties = int((scores[1:] == scores[0]).sum())
-    return int((scores[1:] > scores[0]).sum()) + int(rng.integers(0, ties + 1))
-
-
-def _rank_figures(ranks: Ints) -> Figures:
-    """Hit rate and NDCG of one relevant item."""
-    inside = ranks < K
-    return {
-        "hr@10": float(inside.mean()),
-        "ndcg@10": float(np.where(inside, 1 / np.log2(ranks + 2.0), 0.0).mean()),
-    }
+        found = _quality(top, block)
+        short = _quality(_top(_among(scores, block), block), block) if sampled else found
+        for name, values in {
+            "recall@10": found["recall"],
+            "hr@10_full": found["hit"],
+            "ndcg@10_full": found["ndcg"],
+            "hr@10": short["hit"],
+            "ndcg@10": short["ndcg"],
+            "ndcg@10_lenskit": short["ndcg_lenskit"],
+            "intra_list_diversity@10": metrics.intra_list_diversity(top, kinds),
+            "novelty@10": metrics.novelty(top, popularity),
+        }.items():
+            by_user.setdefault(name, []).append(values)
+    means = {name: _mean(np.concatenate(values)) for name, values in by_user.items()}
+    return means | {"coverage@10": metrics.coverage(np.concatenate(tops), items)}
 
 
 def _rating_only(
-    predictor: Predictor,
-    split: Split,
-    found: list[Case],
-    items_count: int,
-    rng: np.random.Generator,
-) -> Figures:
-    """Rank by predicted rating alone: what is lost where interest is not modelled."""
+    predictor: Predictor, split: Split, cases: Sequence[_Case], items: int
+) -> dict[str, float]:
+    """Return the hit rate of lists ranked by predicted stars."""
     hits = []
+    for block in _blocks(cases, items):
+        rows = np.full((len(block), items), -np.inf)
+        for row, case in zip(rows, block, strict=True):
+            alone = split.name == "leave-one-out"
+            asked = case.sampled(items) if alone else np.flatnonzero(case.unknown(items))
+            row[asked] = predictor.rate(case.user, asked)
+        hits.append(_quality(_top(rows, block), block)["hit"])
+    return {"hr@10_rating_only": _mean(np.concatenate(hits))}
+
+
+def _rated(cases: Sequence[_Case], split: Split, seed: int) -> Sequence[_Case]:
+    """Choose whose lists are ranked by stars: everybody in leave-one-out, else a sample."""
+    if split.name == "leave-one-out" or len(cases) <= RATED_USERS:
+        return cases
+    chosen = np.random.default_rng(seed).permutation(len(cases))[:RATED_USERS]
+    return [cases[index] for index in np.sort(chosen).tolist()]
+
+
+def _among(scores: Floats, block: Sequence[_Case]) -> Floats:
+    """Keep the scores of the held-out item and of the sampled negatives, −inf elsewhere."""
+    rows = np.full(scores.shape, -np.inf)
+    for row, values, case in zip(rows, scores, block, strict=True):
+        kept = case.sampled(len(values))
+        row[kept] = values[kept]
+    return rows
+
+
+def _top(rows: Floats, block: Sequence[_Case]) -> Ints:
+    """Rank each row of (B, I), ties at random; items (B, K), −1 where a list is short."""
+    orders = np.stack([case.rng(1).permutation(rows.shape[1]) for case in block])
+    top = metrics.top_k(np.take_along_axis(rows, orders, axis=1), K)
+    items = np.take_along_axis(orders, np.maximum(top, 0), axis=1)
+    return np.where(top >= 0, items, -1)
+
+
+def _quality(top: Ints, block: Sequence[_Case]) -> dict[str, Floats]:
+    """Return recall, hit and both NDCG of each list, (B,)."""
+    hits = np.stack([np.isin(row, case.relevant) for row, case in zip(top, block, strict=True)])
+    relevant = np.array([len(case.relevant) for case in block])
+    return {
+        "recall": metrics.recall(hits, relevant),
+        "hit": metrics.hit(hits, relevant),
+        "ndcg": metrics.ndcg(hits, relevant, offset=1),
+        "ndcg_lenskit": metrics.ndcg(hits, relevant),
+    }
+
+
+def _ranking_words(split: Split, rated: int, seed: int) -> list[str]:
+    """Say how lists were made."""
     if split.name == "leave-one-out":
-        for case in found:
-            stars = predictor.rate(case.user, _candidates(case, items_count, rng))
-            hits.append(_rank(stars, rng) < K)
+        how = [
+            f"hr@10, ndcg@10 and hr@10_rating_only: the held-out item among {NEGATIVES} uniform "
+            "negatives without replacement from outside the user's known items",
+            "recall@10, *_full, coverage, diversity and novelty: all items outside the known ones",
+        ]
     else:
-        chosen = rng.permutation(len(found))[:RATING_SAMPLE]
-        for case in (found[i] for i in chosen):
-            stars = predictor.rate(case.user, np.arange(items_count))
-            stars[case.known] = -np.inf
-            best = np.lexsort((rng.random(items_count), -stars))[:K]
-            hits.append(bool(np.isin(best, case.held_out).any()))
-    return {"hr@10_rating_only": float(np.mean(hits))}
+        how = [
+            "ranking: all items outside the user's known ones, relevant = every held-out row",
+            f"hr@10_rating_only on {rated} users",
+        ]
+    return [*how, f"NDCG discount 1/log2(p+1), ties at random, ranking seed {seed}"]
+
+
+def indicators(categories: Sequence[Sequence[str]]) -> Floats:
+    """Turn names of categories into 0/1 columns, (I, G), in the order of the names.
+
+    Example:
+        >>> indicators([["drama"], [], ["comedy", "drama"]]).tolist()
+        [[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+    """
+    names = sorted({name for item in categories for name in item})
+    column = {name: index for index, name in enumerate(names)}
+    table = np.zeros((len(categories), len(names)))
+    for row, item in zip(table, categories, strict=True):
+        row[[column[name] for name in item]] = 1.0
+    return table
+
+
+def _blocks(cases: Sequence[_Case], width: int) -> Iterator[Sequence[_Case]]:
+    """Cut users so that a block's arrays stay near 16 MB, whatever the catalogue."""
+    size = max(1, min(1024, 2_000_000 // max(width, 1)))
+    for start in range(0, len(cases), size):
+        yield cases[start : start + size]
+
+
+def _by_user(rows: Interactions) -> Interactions:
+    """Sort rows by user; official folds need not be."""
+    return rows.take(np.argsort(rows.users, kind="stable"))
+
+
+def _slices(users: Ints) -> Iterator[tuple[int, slice]]:
+    """Yield each user of a sorted column with their rows."""
+    names, starts = np.unique(users, return_index=True)
+    ends = np.append(starts[1:], len(users))
+    for user, start, end in zip(names.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        yield user, slice(start, end)
+
+
+def _mean(values: Floats) -> float:
+    """Mean over users who have the figure; NaN where nobody has."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _known(value: float | str | None) -> float | str | None:
+    """Replace NaN, a figure that does not apply, by None."""
+    return None if isinstance(value, float) and np.isnan(value) else value
