@@ -1,88 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of runs as SVG: the same bytes for the same figures, readable in grey."""
+"""Pictures of runs as SVG: the same bytes for the same figures, readable in grey.
+
+Both take results as `privet simulate --format json` prints them. Runs differ by marker and line
+style, never by colour alone; text stays text, so that a reader can search and restyle it.
+"""
 
 import io
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 Figures = dict[str, Any]
 
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "privet",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "legend.frameon": False,
 }
-BARS = (
-    ("baseline_user_mean_rmse", "user mean", "0.85"),
-    ("baseline_item_user_mean_rmse", "item + user mean, no privacy", "0.7"),
-    ("local_only_rmse", "a device alone", "0.5"),
-    ("rmse", "this run", "0.15"),
+MARKERS = ("o-", "s--", "^-.", "D:", "v-", "P--")
+"""One a group of runs; groups beyond the last begin again."""
+LEVELS = (
+    ("local_only_rmse", "a device alone", ":", "0.55"),
+    ("baseline_item_user_mean_rmse", "item + user mean, no privacy", "-.", "0.7"),
 )
-"""Figure, words and grey of each bar."""
+"""Figure, words, line style and grey of the levels that noise is compared with."""
+BARS = (
+    ("baseline_user_mean_rmse", "user mean", "0.85", ""),
+    ("baseline_item_user_mean_rmse", "item + user mean, no privacy", "0.7", ""),
+    ("local_only_rmse", "a device alone", "0.55", "//"),
+    ("rmse", "", "0.2", ""),
+    ("without_noise", "the same, without noise", "0.95", ".."),
+)
+"""Figure, words, grey and hatch of each bar; the words of `rmse` depend on the run."""
 
 
 def rmse_against_epsilon(runs: Sequence[Figures]) -> bytes:
-    """Draw RMSE against ε: runs with noise as points, the run without as a line.
+    """Draw RMSE against ε: runs with noise as points, runs and controls without as levels.
+
+    Runs of one data set and split make one line. Levels are drawn where all runs share data and
+    split; levels of different splits would be misread.
 
     Args:
-        runs: Figures of runs, as `privet simulate --format json` prints them.
+        runs: Figures of runs, in any order; a run without `epsilon` is a level or nothing.
 
     Returns:
-        An SVG picture.
+        An SVG picture, UTF-8; the same bytes for the same figures.
+
+    Source:
+        Bars are standard deviations over seeds, drawn where a run has them.
     """
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(5.2, 3.2), layout="constrained")
-        axes = figure.subplots()
-        noisy = sorted((run for run in runs if run["epsilon"]), key=lambda run: run["epsilon"])
-        if noisy:
-            axes.errorbar(
-                [run["epsilon"] for run in noisy],
-                [run["rmse"] for run in noisy],
-                yerr=[run.get("rmse_sd") or 0.0 for run in noisy],
-                fmt="o-",
-                color="0.15",
-                capsize=3,
-                label="private federation",
-            )
-            axes.set_xscale("log")
+        figure, axes = _axes(5.2, 3.2)
+        groups: dict[str, list[Figures]] = {}
         for run in runs:
-            if run["releases_without_noise"]:
-                axes.axhline(run["rmse"], color="0.4", linestyle="--", label="without noise")
-        alone = [run["local_only_rmse"] for run in runs if run["local_only_rmse"] is not None]
-        if alone:
-            axes.axhline(alone[0], color="0.7", linestyle=":", label="a device alone")
-        axes.set_xlabel("ε (larger is less private)")
-        axes.set_ylabel("RMSE, stars")
-        axes.legend(frameon=False)
+            groups.setdefault(f"{run.get('data')}, {run.get('split')}", []).append(run)
+        for index, (name, members) in enumerate(groups.items()):
+            words = "private federation" if len(groups) == 1 else name
+            _curve(axes, members, MARKERS[index % len(MARKERS)], words)
+        if len(groups) == 1:
+            _levels(axes, runs)
+        axes.set(xlabel="ε (larger is less private)", ylabel="RMSE, stars")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
         return _svg(figure)
+
+
+def _curve(axes: Axes, runs: Sequence[Figures], marker: str, words: str) -> None:
+    """Draw the runs with noise of one data set and split, by ε."""
+    noisy = sorted((run for run in runs if run.get("epsilon")), key=lambda run: run["epsilon"])
+    if not noisy:
+        return
+    epsilons = [run["epsilon"] for run in noisy]
+    axes.errorbar(
+        epsilons,
+        [run["rmse"] for run in noisy],
+        yerr=[run.get("rmse_sd") or 0.0 for run in noisy],
+        fmt=marker,
+        color="0.15",
+        capsize=3,
+        label=words,
+    )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(sorted(set(epsilons)), [f"{epsilon:.3g}" for epsilon in sorted(set(epsilons))])
+
+
+def _levels(axes: Axes, runs: Sequence[Figures]) -> None:
+    """Draw what noise is compared with: the federation without it, and no federation."""
+    free = [run["rmse"] for run in runs if run.get("releases_without_noise")]
+    if free:
+        axes.axhline(_mean(free), color="0.35", linestyle="--", label="without noise")
+    for key, words, style, grey in LEVELS:
+        known = [run[key] for run in runs if run.get(key) is not None]
+        if known:
+            axes.axhline(_mean(known), color=grey, linestyle=style, label=words)
 
 
 def result_bars(figures: Figures) -> bytes:
     """Draw the RMSE of one run beside its controls.
 
     Args:
-        figures: Figures of one run.
+        figures: Figures of one run. With `price_of_privacy`, as `privet runs compare` adds it, the
+            run without noise is drawn too.
 
     Returns:
-        An SVG picture.
+        An SVG picture, UTF-8; the same bytes for the same figures. A figure that is None or
+        absent has no bar.
     """
+    price = figures.get("price_of_privacy")
+    if price and figures.get("rmse") is not None:  # 0: the run itself is the one without noise
+        figures = figures | {"without_noise": figures["rmse"] - price}
+    known = [bar for bar in BARS if figures.get(bar[0]) is not None]
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(5.2, 2.0), layout="constrained")
-        axes = figure.subplots()
-        known = [(figures[n], words, grey) for n, words, grey in BARS if figures.get(n) is not None]
-        values = [value for value, _, _ in known]
-        for place, (value, _, grey) in enumerate(known):
-            axes.barh(place, value, color=grey)
-            axes.text(value, place, f" {value:.3f}", va="center")
-        axes.set_yticks(range(len(known)), [words for _, words, _ in known])
+        figure, axes = _axes(5.2, 0.7 + 0.3 * max(len(known), 1))
+        for place, (key, _, grey, hatch) in enumerate(known):
+            value = figures[key]
+            spread = figures.get(f"{key}_sd")
+            axes.barh(place, value, color=grey, hatch=hatch, edgecolor="0.15", linewidth=0.6)
+            words = f" {value:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
+            axes.text(value, place, words, va="center")
+        axes.set_yticks(range(len(known)), [words or _this_run(figures) for _, words, *_ in known])
         axes.invert_yaxis()
-        axes.set_xlim(min(values) * 0.8, max(values) * 1.06)
-        axes.set_xlabel("RMSE, stars (the axis does not start at zero; shorter is better)")
+        # bars from zero, so that lengths compare; the digits beside them show small differences
+        axes.set_xlim(0, 1.25 * max((figures[key] for key, *_ in known), default=1.0))
+        axes.set_xlabel("RMSE, stars (shorter is better)")
         return _svg(figure)
+
+
+def _this_run(figures: Figures) -> str:
+    """Name the run by its privacy."""
+    if figures.get("epsilon"):
+        return f"this run, ε = {figures['epsilon']:.3g}"
+    return "this run, no noise" if figures.get("releases_without_noise") else "this run"
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return an empty figure, in inches; without pyplot, so without a screen or global state."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _svg(figure: Figure) -> bytes:
