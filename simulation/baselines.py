@@ -45,7 +45,8 @@ class ItemUserMean:
     def rate(self, user: int, items: Ints) -> Floats:
         """Predict mean + item offset + user offset, within the scale."""
         stars = self._mean + self._item[items] + self._user[user]
-        return np.clip(stars, self._scale.low, self._scale.high)
+        clipped: Floats = np.clip(stars, self._scale.low, self._scale.high)
+        return clipped
 
     def score(self, user: int) -> Floats:
         """Score items by popularity."""
