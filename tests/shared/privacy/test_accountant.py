@@ -102,3 +102,10 @@ def test_epsilon_refuses_what_is_out_of_range(rho, delta):
 def test_rho_for_refuses_what_no_rho_reaches(target):
     with pytest.raises(DataError):
         rho_for(target, 1e-10)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_opacus_prv_is_above_pld_by_at_most_2_hundredths():
+    prv = pytest.importorskip("opacus.accountants").PRVAccountant()
+    prv.history = [(5.0, 1.0, 50)]
+    assert 0 <= prv.get_epsilon(delta=1e-6) - gaussian_epsilon(2**0.5, 1e-6) <= 0.02
