@@ -18,7 +18,6 @@ COMMANDS = {
     "simulate": ("simulation.cli:simulate", "Run a private federation on ratings, on one machine."),
     "runs": ("simulation.cli:runs", "List, show and compare finished runs."),
     "data": ("simulation.data_cli:data", "List, inspect and generate data sets."),
-    "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one."),
     "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one in odds."),
     "key": ("simulation.key_cli:key", "Make signing keys."),
     "config": ("simulation.cli:config", "Show the configuration, or its JSON Schema."),
