@@ -109,7 +109,7 @@ def _build(kind: typing.Any, plain: typing.Any) -> object:
     if kind in (Fraction, float):
         if type(plain) is not str:
             raise DataError("a number that is no integer must be spelled as a string.")
-        return kind(plain)
+        return float(plain) if kind is float else Fraction(*map(int, plain.split("/")))
     if type(plain) not in ((int,) if kind is int else (str,)):
         raise DataError("a value must be an integer or a string.")
     return plain

@@ -272,6 +272,11 @@ def test_parse_refuses_what_is_not_canonical(spoil):
         parse(RoundConfig, spoil(canonical(CONFIG)))
 
 
+def test_parse_refuses_a_fraction_that_would_fill_the_memory():
+    with pytest.raises(DataError):
+        parse(Policy, canonical(POLICY).replace(b'"1/100000"', b'"1e999999999"'))
+
+
 def test_a_signature_of_one_type_does_not_pass_for_another():
     assert isinstance(authorise(FLOOR, STATE, sign(CONFIG, OFFICER), SIGNED, 0), PolicyRefused)
 
