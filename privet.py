@@ -18,7 +18,8 @@ COMMANDS = {
     "simulate": ("simulation.cli:simulate", "Run a private federation on ratings, on one machine."),
     "runs": ("simulation.cli:runs", "List, show and compare finished runs."),
     "data": ("simulation.data_cli:data", "List, inspect and generate data sets."),
-    "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one."),
+    "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one in odds."),
+    "key": ("simulation.key_cli:key", "Make signing keys."),
     "config": ("simulation.cli:config", "Show the configuration, or its JSON Schema."),
     "doctor": ("simulation.doctor:doctor", "Check this machine and its packages."),
     "version": ("simulation.doctor:version", "Print versions."),
@@ -29,7 +30,6 @@ RESERVED = {
     "server": "operate a federation of devices",
     "client": "keep and use a device",
     "audit": "replay, test and report a privacy budget",
-    "key": "make signing keys",
 }
 """Names of the contract that no release has built yet."""
 
