@@ -154,7 +154,7 @@ def _choose(
     size, width = likes.shape
     weight = things.popularity + likes
     mood = normal(rng, (size, things.traits.shape[1]), 0.6)
-    moment: Ints = FOUNDED + rng.integers(0, 700 * DAY, size=size)
+    moment: Ints = np.asarray(FOUNDED + rng.integers(0, 700 * DAY, size=size))
     found: list[tuple[Ints, Ints, Ints]] = []
     for first in range(0, int(counts.max()), SESSION):
         here = np.flatnonzero(counts > first)

@@ -49,8 +49,7 @@ class Prior:
     @cached_property
     def precision(self) -> Floats:
         """Inverse covariance, (K, K)."""
-        inverse: Floats = np.linalg.inv(self.covariance)
-        return inverse
+        return np.asarray(np.linalg.inv(self.covariance))
 
 
 def feature_covariance(tower: Tower, statistics: ItemStatistics) -> Floats:
@@ -84,7 +83,7 @@ def prior_basis(tower: Tower, statistics: ItemStatistics) -> Floats:
 
 def prior_size(basis: Floats) -> int:
     """Length of the vector of `population_prior`: p first and p (p + 1) / 2 second moments."""
-    dimension = basis.shape[1]
+    dimension = int(basis.shape[1])
     return dimension + dimension * (dimension + 1) // 2
 
 

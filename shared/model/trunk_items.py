@@ -61,7 +61,13 @@ def directions(tower: Tower, statistics: ItemStatistics, prior: Prior, factors: 
 
 
 def trunk_rows(
-    tower: Tower, prior: Prior, directions: Floats, items: Ints, ratings: Floats, *, preference: float
+    tower: Tower,
+    prior: Prior,
+    directions: Floats,
+    items: Ints,
+    ratings: Floats,
+    *,
+    preference: float,
 ) -> Floats:
     """Build one device's rows of `trunk_items`, before they are scaled to norm 1.
 
@@ -81,13 +87,15 @@ def trunk_rows(
     loo = leave_one_out(features, target, posterior(features, target, prior.precision))
     residual = np.clip(loo.residual, -CLAMP, CLAMP)
     factors = np.clip(loo.vectors @ directions, -CLAMP, CLAMP)
-    return residual[:, None] * np.column_stack([np.full(len(items), preference), factors])
+    return np.asarray(
+        residual[:, None] * np.column_stack([np.full(len(items), preference), factors])
+    )
 
 
 def item_counts(statistics: ItemStatistics, factors: int) -> Floats:
     """Effective counts of each coordinate, (I, 1 + k): ĉ, then ĉ · .8 / j^.8 for factor j."""
     fall = 0.8 / np.arange(1, factors + 1) ** 0.8
-    return statistics.weight[:, None] * np.concatenate([[1.0], fall])
+    return np.asarray(statistics.weight[:, None] * np.concatenate([[1.0], fall]))
 
 
 def item_step(

@@ -184,8 +184,8 @@ def test_writer_refuses_a_second_writer_and_another_key(ledger):
 def test_writer_stays_usable_after_a_refused_record(ledger):
     whole = (ledger / chain.RECORDS).read_bytes()
     with chain.LedgerWriter.open(ledger, made.KEY) as writer:
+        opening = made.round_open(41, sigma2=3_000)
         with pytest.raises(ClaimExceeded):
-            opening = made.round_open(41, sigma2=3_000)
             writer.append("round_open", opening)
         assert (ledger / chain.RECORDS).read_bytes() == whole
         writer.append("publication", {"count": 2})

@@ -74,7 +74,7 @@ def _edit(path, old, new):
 
 
 def test_verify_refuses_a_page_that_says_less(page):
-    _edit(page, "5.681".encode(), "1.681".encode())
+    _edit(page, b"5.681", b"1.681")
     with pytest.raises(VerificationError, match="page must say"):
         report.verify(page)
 
