@@ -42,7 +42,7 @@ def epsilon(rho: Fraction, delta: float) -> float:
 
     Example:
         >>> round(epsilon(Fraction(1), 1e-6), 3)
-        7.765
+        7.766
     """
     if not 0 <= rho <= MAX_RHO:
         raise DataError("rho must be in [0, 2^20].")
