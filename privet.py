@@ -18,18 +18,24 @@ COMMANDS = {
     "simulate": ("simulation.cli:simulate", "Run a private federation on ratings, on one machine."),
     "runs": ("simulation.cli:runs", "List, show and compare finished runs."),
     "data": ("simulation.data_cli:data", "List, inspect and generate data sets."),
-    "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one."),
+    "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one in odds."),
+    "audit": ("simulation.audit.cli:audit", "Replay, report and verify a privacy budget."),
+    "key": ("simulation.key_cli:key", "Make signing keys."),
     "config": ("simulation.cli:config", "Show the configuration, or its JSON Schema."),
-    "doctor": ("simulation.doctor:doctor", "Check this machine and its packages."),
-    "version": ("simulation.doctor:version", "Print versions."),
+    "doctor": (
+        "simulation.doctor:doctor",
+        "Check this machine: versions, memory, telemetry, weights.",
+    ),
+    "version": (
+        "simulation.doctor:version",
+        "Print the versions of Privet and of what it builds on.",
+    ),
 }
 """Command or group: where its click or typer object lives, and its line of help."""
 
 RESERVED = {
     "server": "operate a federation of devices",
     "client": "keep and use a device",
-    "audit": "replay, test and report a privacy budget",
-    "key": "make signing keys",
 }
 """Names of the contract that no release has built yet."""
 
@@ -132,8 +138,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _usage_hint(wrong: click.ClickException) -> str:
     """Return the hint that goes with wrong words on the command line."""
-    context = wrong.ctx if isinstance(wrong, click.UsageError) else None
-    where = context.command_path if context else "privet"
+    where = (
+        wrong.ctx.command_path if isinstance(wrong, click.UsageError) and wrong.ctx else "privet"
+    )
     if "reserved" in wrong.format_message():
         return "`privet -h` lists the commands that are built."
     return f"`{where} -h` lists what it takes."

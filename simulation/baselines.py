@@ -63,7 +63,8 @@ class ItemUserMean(Popularity):
     def rate(self, user: int, items: Ints) -> Floats:
         """Predict mean + item offset + user offset, stars within the scale, (n,)."""
         stars = self._mean + self._item[items] + self._user[user]
-        return np.asarray(np.clip(stars, self._scale.low, self._scale.high), dtype=np.float64)
+        clipped: Floats = np.clip(stars, self._scale.low, self._scale.high)
+        return clipped
 
 
 def _mean(known: Interactions, scale: Scale) -> float:

@@ -154,7 +154,7 @@ def _choose(
     size, width = likes.shape
     weight = things.popularity + likes
     mood = normal(rng, (size, things.traits.shape[1]), 0.6)
-    moment = FOUNDED + rng.integers(0, 700 * DAY, size=size)
+    moment: Ints = np.asarray(FOUNDED + rng.integers(0, 700 * DAY, size=size))
     found: list[tuple[Ints, Ints, Ints]] = []
     for first in range(0, int(counts.max()), SESSION):
         here = np.flatnonzero(counts > first)
@@ -166,7 +166,8 @@ def _choose(
         gaps = rng.integers(20, 400, size=chosen.shape).cumsum(axis=1)
         kept = first + np.arange(SESSION) < counts[here, None]
         at = np.broadcast_to(here[:, None], chosen.shape)
-        found.append((at[kept], chosen[kept], (moment[here, None] + gaps)[kept]))
+        times_here: Ints = moment[here][:, None] + gaps
+        found.append((at[kept], chosen[kept], times_here[kept]))
         moment = moment + DAY * rng.geometric(0.08, size=size)
         mood = (8 * mood + 6 * normal(rng, mood.shape, 0.6)) // 10
     users, items, moments = (np.concatenate(part) for part in zip(*found, strict=True))

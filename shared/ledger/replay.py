@@ -297,9 +297,7 @@ def text(found: Replay) -> str:
     rows.append("Checked:\n" + "\n".join(f"  + {line}" for line in CHECKED))
     if found.receipts:
         rows.append(f"  + {found.receipts} receipts, each in exactly one closed round")
-    rows.append(
-        "Nobody can check:\n" + "\n".join(f"  - {line}" for line in found.uncheckable())
-    )
+    rows.append("Nobody can check:\n" + "\n".join(f"  - {line}" for line in found.uncheckable()))
     return "\n".join(rows)
 
 
@@ -313,9 +311,7 @@ def main(argv: list[str] | None = None) -> int:
     words.add_argument("--receipts", type=Path, help="receipts handed over, JSON lines")
     args = words.parse_args(argv)
     try:
-        found = replay(
-            args.path, key=args.key, cosigned=args.cosigned, receipts=args.receipts
-        )
+        found = replay(args.path, key=args.key, cosigned=args.cosigned, receipts=args.receipts)
     except (PrivetError, OSError) as wrong:
         return _fail(wrong, args.format)
     out = json.dumps(found.facts(), indent=1) if args.format == "json" else text(found)

@@ -169,9 +169,7 @@ class Book:
         try:
             mechanism, rho = _mechanism(*(body[name] for name in MECHANISM_FIELDS))
         except DataError as wrong:
-            raise LedgerFault(
-                wrong.message, record=seq, field=wrong.message.split()[0]
-            ) from None
+            raise LedgerFault(wrong.message, record=seq, field=wrong.message.split()[0]) from None
         if body["rho"] != rho:
             below = body["rho"] != "none" and Fraction(body["rho"]) < mechanism.rho
             fault = ClaimExceeded if below else LedgerFault

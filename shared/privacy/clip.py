@@ -76,7 +76,7 @@ def _clip_parts(values: Floats, query: SumQuery, parts: Iterator[Selector]) -> F
 
 def _clip_block(values: Floats, clipping_norm: float, how: Clipping) -> Floats:
     """Clip one block of finite values."""
-    largest = np.abs(values).max(initial=0.0)
+    largest = float(np.abs(values).max(initial=0.0))
     if largest == 0.0:
         return values
     unit = values / largest  # in [-1, 1]: its squares neither overflow nor all vanish

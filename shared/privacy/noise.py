@@ -167,9 +167,7 @@ def _attempt(tables: _Tables, size: int, source: RandomSource) -> Ints:
     for j, coins in enumerate(tables.digits):
         digit = (t >> (DIGIT_BITS * j)) & (2**DIGIT_BITS - 1)
         keep &= _coins(coins, digit, source.words(size), source)
-    signed: Ints = np.where(negative, -magnitude, magnitude)
-    kept: Ints = signed[keep]
-    return kept
+    return np.asarray(np.where(negative, -magnitude, magnitude)[keep])
 
 
 def _invert(cumulative: _Probabilities, words: Words, source: RandomSource) -> Ints:

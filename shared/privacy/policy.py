@@ -15,6 +15,7 @@ from math import isqrt
 from typing import Literal
 
 from shared.errors import DataError
+from shared.privacy.query import SumQuery
 
 Trust = Literal["distributed", "central", "local"]
 
@@ -131,3 +132,120 @@ def _bounded(name: str, value: object, low: int, high: int) -> None:
         raise DataError(f"{name} must be an integer, got {type(value).__name__}.")
     if not low <= value <= high:
         raise DataError(f"{name} must be in [{low}, {high}], got {str(value)[:24]}.")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a device insists on, whoever asks. Combining two floors never weakens either."""
+
+    rho_cap: Fraction
+    """Lifetime Σρ of the device, over all models."""
+    rho_round_max: Fraction
+    """Largest ρ of one release."""
+    participations_max: int
+    """Most releases in the device's life."""
+    min_separation_s: int
+    """Seconds, by the device's own clock, between two releases."""
+    aborts_max: int
+    """Most charged but unused releases in any seven days."""
+    min_noise_shares: int
+    """Fewest honest shares in a distributed sum: 16, or less in a demo."""
+    min_survivors_above: Fraction
+    """min_survivors must exceed this part of the cohort: 2/3 by default."""
+    trusts: tuple[Trust, ...]
+    """Who may hold the noise."""
+
+    def __post_init__(self) -> None:
+        for name in ("rho_cap", "rho_round_max", "min_survivors_above"):
+            if type(getattr(self, name)) is not Fraction or getattr(self, name) < 0:
+                raise DataError(f"{name} must be a fraction of at least 0.")
+        for name in ("participations_max", "min_separation_s", "aborts_max", "min_noise_shares"):
+            _bounded(name, getattr(self, name), 0, 2**40)
+
+    def stricter(self, other: "Floor") -> "Floor":
+        """Return the floor that insists on all that either insists on."""
+        return Floor(
+            min(self.rho_cap, other.rho_cap),
+            min(self.rho_round_max, other.rho_round_max),
+            min(self.participations_max, other.participations_max),
+            max(self.min_separation_s, other.min_separation_s),
+            min(self.aborts_max, other.aborts_max),
+            max(self.min_noise_shares, other.min_noise_shares),
+            max(self.min_survivors_above, other.min_survivors_above),
+            tuple(trust for trust in self.trusts if trust in other.trusts),
+        )
+
+    @property
+    def demo(self) -> bool:
+        """Whether so few shares suffice that every page must say DEMO."""
+        return self.min_noise_shares < 16
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What an officer signs and an owner accepts: who asks what, for how long, at what price."""
+
+    run: str
+    """Name of the period; round numbers grow within it."""
+    operator: str
+    """Who runs the server."""
+    server_key: str
+    """Ed25519 key, hexadecimal, that signs rounds."""
+    users: int
+    """Enrolled accounts, public."""
+    delta: Fraction
+    """δ of every ε that is shown, at most min(1e-5, 1/(10·users))."""
+    queries: tuple[str, ...]
+    """Names of the queries that may be asked."""
+    floor: Floor
+    """What the officer promises that no round falls below."""
+
+    def __post_init__(self) -> None:
+        _bounded("users", self.users, 1, 2**40)
+        largest = min(Fraction(1, 10**5), Fraction(1, 10 * self.users))
+        if type(self.delta) is not Fraction or not 0 < self.delta <= largest:
+            raise DataError(f"delta must be a fraction in (0, {largest}].")
+
+
+@dataclass(frozen=True)
+class RoundConfig:
+    """What a server signs for one session of one round."""
+
+    policy_hash: str
+    model_hash: str
+    """SHA-256 of the model that devices start from."""
+    run: str
+    round: int
+    query: SumQuery
+    mechanism: Mechanism
+
+    def __post_init__(self) -> None:
+        _bounded("round", self.round, 1, 2**40)
+        if self.query.dimension != self.mechanism.dimension:
+            raise DataError("query and mechanism of a round must have one dimension.")
+
+
+@dataclass(frozen=True)
+class LastRound:
+    """The last round of one run that a device was charged for."""
+
+    run: str
+    round: int
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """What a device remembers of its budget; sealed on the device, never sent."""
+
+    officer_key: str
+    """Pinned Ed25519 key, hexadecimal, that signs policies."""
+    policy_hash: str
+    """Pinned policy that the owner accepted."""
+    spent: Fraction = Fraction(0)
+    """Σρ charged so far, never refunded."""
+    participations: int = 0
+    last_time_s: int = -(2**40)
+    """The device's own clock at the last charge."""
+    last_rounds: tuple[LastRound, ...] = ()
+    aborts_s: tuple[int, ...] = ()
+    """When charges ended unused."""

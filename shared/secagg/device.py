@@ -281,6 +281,7 @@ class Device:
         self._state: _Advertised | _Dealt | _Masked | _Consented | _Done
         self._state = _Advertised(seat, secrets, vector.astype(WORD))
         self._server_key = enrolment.server_key
+        self._terms_digest = terms.digest
         self._sent = {_digest(_NO_QUESTION): advert}
 
     @property
@@ -307,7 +308,8 @@ class Device:
             raise Malformed("message must be a question of the server to a device.")
         if message.kind > state.expects:
             raise WrongStage("stage must follow the one before it, and comes too early.")
-        message.check(context=state.context, public_key=self._server_key)
+        context = self._terms_digest if message.kind == Kind.ROSTER else state.context
+        message.check(context=context, public_key=self._server_key)
         if isinstance(state, _Done) or message.kind != state.expects:
             raise Equivocation("stage must be asked once, and this second question differs.")
         reply, self._state = state.answer(message.body)

@@ -190,8 +190,10 @@ def _protected(found: Replay) -> list[Facts]:
 
 def _trust(found: Replay, model_bytes: int | None) -> list[Facts]:
     """Who sees what, could do what, and what stands against it."""
-    central = found.run["trust"] == "central"
-    sees = "each round's sum before noise" if central else "each round's noised sum, who takes part"
+    central, noised = found.run["trust"] == "central", found.book.private
+    sees = "each round's noised sum, who takes part"
+    if central or not noised:
+        sees = "each round's sum before noise" if noised else "each round's exact sum"
     return [
         {
             "who": "the device's owner",
@@ -203,8 +205,9 @@ def _trust(found: Replay, model_bytes: int | None) -> list[Facts]:
             "who": "the operator's server",
             "sees": sees,
             "could": "drop devices, send another model, enrol its own devices",
-            "defence": "nothing without trusted hardware" if central else "floor on each device; "
-            "minimum of survivors; signed policy",
+            "defence": "nothing without trusted hardware"
+            if central
+            else "floor on each device; minimum of survivors; signed policy",
         },
         {
             "who": "the keeper of this ledger",
@@ -218,7 +221,7 @@ def _trust(found: Replay, model_bytes: int | None) -> list[Facts]:
             "who": "the public",
             "sees": f"the released model{f' ({model_bytes} bytes)' if model_bytes else ''}",
             "could": "test guesses about a person on it",
-            "defence": "the noise: ε as above",
+            "defence": "the noise: ε as above" if noised else "nothing: no noise",
         },
     ]
 
@@ -226,15 +229,20 @@ def _trust(found: Replay, model_bytes: int | None) -> list[Facts]:
 def _exceptions(found: Replay) -> list[str]:
     book, run, rows = found.book, found.run, []
     if run["origin"] == "simulation":
-        rows.append("A simulation on one machine: its owner saw all data. It shows what a "
-                    "deployment with these settings would promise.")
+        rows.append(
+            "A simulation on one machine: its owner saw all data. It shows what a "
+            "deployment with these settings would promise."
+        )
     if run["key_origin"] == "run":
-        rows.append("The ledger is signed with a key made for this run: the signature shows that "
-                    "nothing changed since, not who wrote it.")
+        rows.append(
+            "The ledger is signed with a key made for this run: the signature shows that "
+            "nothing changed since, not who wrote it."
+        )
     if not found.cosigners:
-        rows.append("No cosigner: a history rewritten and signed again by its keeper would "
-                    "not show.")
-    if run["protocol"] == "drawn" and run["trust"] == "distributed":
+        rows.append(
+            "No cosigner: a history rewritten and signed again by its keeper would not show."
+        )
+    if book.private and run["protocol"] == "drawn" and run["trust"] == "distributed":
         rows.append("The sum of the devices' noise was drawn at once; no secure sum was run.")
     if book.cohort_max > 1000:
         rows.append(f"A sum of {book.cohort_max} devices is larger than one secure sum (1,000).")
@@ -243,11 +251,13 @@ def _exceptions(found: Replay) -> list[str]:
     if book.discarded:
         rows.append(f"{book.discarded} sums were discarded; they are charged all the same.")
     if found.torn_bytes:
-        rows.append(f"{found.torn_bytes} bytes of a record that was never finished follow the "
-                    "last one.")
+        rows.append(
+            f"{found.torn_bytes} bytes of a record that was never finished follow the last one."
+        )
     if found.signed < found.records:
-        rows.append(f"{found.records - found.signed} records after the last checkpoint are not "
-                    "signed.")
+        rows.append(
+            f"{found.records - found.signed} records after the last checkpoint are not signed."
+        )
     return rows
 
 
@@ -267,39 +277,84 @@ def _fields(found: Replay, flat: Mapping[str, Mapping[str, str]]) -> list[Facts]
     audits = "; ".join(f"{a['name']}: {a['verdict']} ({a['method']})" for a in book.audits)
     rows: list[tuple[str, str, str | None]] = [
         ("Identity", "operator", policy.get("operator") or ("the researcher" * simulated) or None),
-        ("Identity", "purpose", policy.get("purpose")
-         or "; ".join(sorted({s.purpose for s in book.queries.values()})) or None),
+        (
+            "Identity",
+            "purpose",
+            policy.get("purpose")
+            or "; ".join(sorted({s.purpose for s in book.queries.values()}))
+            or None,
+        ),
         ("Identity", "run", f"{run['run']} ({run['origin']})"),
-        ("Identity", "region and law", policy.get("region") or ("no people: a simulation on a "
-         "data set" if simulated else None)),
+        (
+            "Identity",
+            "region and law",
+            policy.get("region")
+            or ("no people: a simulation on a data set" if simulated else None),
+        ),
         ("Guarantee", "unit", "one enrolled account: all events on one device"),
-        ("Guarantee", "neighbouring relation", "zero-out: the account's vector is replaced by "
-         "zero; taking part is public"),
+        (
+            "Guarantee",
+            "neighbouring relation",
+            "zero-out: the account's vector is replaced by zero; taking part is public",
+        ),
         ("Guarantee", "ε at δ", at_deltas if private else "none: no noise"),
-        ("Guarantee", "μ-GDP", f"{odds.mu(book.rho):.4f} (one Gaussian of equal cost)"
-         if private else "none: no noise"),
+        (
+            "Guarantee",
+            "μ-GDP",
+            f"{odds.mu(book.rho):.4f} (one Gaussian of equal cost)"
+            if private
+            else "none: no noise",
+        ),
         ("Guarantee", "ρ (zCDP)", number_of(book.rho) if private else "none: no noise"),
         ("Guarantee", "two accounts, five accounts", _several(found)),
         ("Guarantee", "amplification by sampling", "not claimed: ε holds against the server"),
-        ("Mechanism", "noise", "discrete Gaussian on integers, from the operating system's "
-         "generator" if run["noise"] == "os" else f"{run['noise']}"),
+        (
+            "Mechanism",
+            "noise",
+            "discrete Gaussian on integers, from the operating system's generator"
+            if run["noise"] == "os"
+            else f"{run['noise']}",
+        ),
         ("Mechanism", "who holds the noise", f"{run['trust']}, {run['protocol']}"),
-        ("Mechanism", "bounding", "; ".join(sorted(
-            {f"{s.query}: norm {s.clipping_norm}" for s in book.queries.values()})) or None),
-        ("Sampling", "as implemented", f"every round invites one cohort of up to "
-         f"{book.cohort_max} of {run['users']} accounts; cohorts are public"),
+        (
+            "Mechanism",
+            "bounding",
+            "; ".join(sorted({f"{s.query}: norm {s.clipping_norm}" for s in book.queries.values()}))
+            or None,
+        ),
+        (
+            "Sampling",
+            "as implemented",
+            f"every round invites one cohort of up to "
+            f"{book.cohort_max} of {run['users']} accounts; cohorts are public",
+        ),
         ("Sampling", "participations", f"{book.rounds} of at most {run['participations_max']}"),
         ("Tuning", "where settings come from", policy.get("tuning") or config.get("tuning")),
-        ("Utility", "released figures", ", ".join(f"{k} {v}" for k, v in sorted(released.items()))
-         or "not released: no part of the budget was kept for metrics"),
+        (
+            "Utility",
+            "released figures",
+            ", ".join(f"{k} {v}" for k, v in sorted(released.items()))
+            or "not released: no part of the budget was kept for metrics",
+        ),
         ("Audit", "empirical audit", audits or "not performed"),
-        ("Security", "keys", f"ledger signed by {run['key'][:16]}…, made for the "
-         f"{run['key_origin']}; {len(found.cosigners)} cosigners"),
+        (
+            "Security",
+            "keys",
+            f"ledger signed by {run['key'][:16]}…, made for the "
+            f"{run['key_origin']}; {len(found.cosigners)} cosigners",
+        ),
         ("Security", "software", versions or None),
-        ("Retention", "how long what is kept", policy.get("retention") or ("the run folder, until "
-         "its owner deletes it" if simulated else None)),
-        ("Retention", "valid until", policy.get("valid_until") or ("the end of the run"
-         if simulated else None)),
+        (
+            "Retention",
+            "how long what is kept",
+            policy.get("retention")
+            or ("the run folder, until its owner deletes it" if simulated else None),
+        ),
+        (
+            "Retention",
+            "valid until",
+            policy.get("valid_until") or ("the end of the run" if simulated else None),
+        ),
         ("Justification", "why this ε", policy.get("justification")),
     ]
     return [{"group": group, "name": name, "value": value} for group, name, value in rows]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from simulation.audit import odds
 
 INK, GREEN, GREY, PALE = "#1d2420", "#1f5a3c", "#7d857f", "#e9efe9"
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "privet",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -48,7 +48,9 @@ def _svg(figure: Figure) -> str:
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r' height="[^"]*pt"', "", text, 1))
+    return re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r' height="[^"]*pt"', "", text, count=1)
+    )
 
 
 def _burn(facts: dict[str, Any]) -> Figure:
@@ -106,26 +108,33 @@ def _tradeoff(facts: dict[str, Any]) -> Figure:
 def _flow(facts: dict[str, Any]) -> Figure:
     """Who sees what, and how many bytes go along each arrow."""
     figure, axes = _axes(7.1, 1.75)
-    axes.set(xlim=(0, 100), ylim=(0, 30))
+    axes.set(xlim=(-0.5, 100.5), ylim=(0, 30))
     axes.axis("off")
-    central = facts["replay"]["trust"] == "central"
     box(axes, 0, "device", "ratings, comments,\ntaste: stay here")
-    box(axes, 39, "server", "sums before noise" if central else "noised sums,\nwho takes part")
-    box(axes, 78, "the public", "released model")
+    box(axes, 40.5, "server", _seen(facts))
+    box(axes, 81, "the public", "released model")
     up = max((query["bytes"] for query in facts["queries_long"]), default=0)
     size = facts["model_bytes"]
     down = _size(size) if size else "size not stated"
-    arrow(axes, (22, 19), (39, 19), f"clipped vector: {_size(up)}", 21)
-    arrow(axes, (39, 9), (22, 9), f"model: {down}", 3.5)
-    arrow(axes, (61, 14), (78, 14), f"model: {down}", 16)
+    arrow(axes, (19, 19), (40.5, 19), f"clipped vector: {_size(up)}", 21)
+    arrow(axes, (40.5, 9), (19, 9), f"model: {down}", 3.5)
+    arrow(axes, (59.5, 14), (81, 14), f"model: {down}", 16)
     return figure
+
+
+def _seen(facts: dict[str, Any]) -> str:
+    """Say what the server sees."""
+    if facts["odds"] is None:
+        return "exact sums,\nwho takes part"
+    central = facts["replay"]["trust"] == "central"
+    return "sums before noise" if central else "noised sums,\nwho takes part"
 
 
 def box(axes: Axes, left: float, title: str, text: str) -> None:
     """Draw one actor and what it sees."""
-    axes.add_patch(mpl.patches.Rectangle((left, 2), 22, 25, facecolor=PALE, edgecolor=GREEN))
-    axes.text(left + 11, 20.5, title, ha="center", color=INK, fontweight="bold")
-    axes.text(left + 11, 10, text, ha="center", va="center", color=INK, fontsize=8)
+    axes.add_patch(mpl.patches.Rectangle((left, 2), 19, 25, facecolor=PALE, edgecolor=GREEN))
+    axes.text(left + 9.5, 20.5, title, ha="center", color=INK, fontweight="bold")
+    axes.text(left + 9.5, 10, text, ha="center", va="center", color=INK, fontsize=8)
 
 
 def arrow(

@@ -133,9 +133,7 @@ def _comment_events(path: Path, dataset: Dataset, fired: Counter[str]) -> Commen
     lines, rows = zip(*table, strict=True) if table else ((), ())
     users, items, marks, opened, times = zip(*rows, strict=True) if rows else ((),) * 5
     interested = Column(path, "interested", lines).integers(marks, _mark, "0 or 1")
-    places = Column(path, "opened", lines).integers(
-        opened, _place, "a row of comments.csv or empty"
-    )
+    places = Column(path, "opened", lines).integers(opened, _place, "a row of comments.csv")
     stamps = Column(path, "timestamp", lines).integers(times, seconds, "seconds or empty")
     user_rows, item_rows = rows_of(users, dataset.users), rows_of(items, dataset.items.ids)
     known = (user_rows >= 0) & (item_rows >= 0)

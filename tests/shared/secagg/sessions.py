@@ -49,7 +49,9 @@ class Session:
         server_round: int = 7,
         config: bytes = bytes(range(32)),
         vectors: list[np.ndarray] | None = None,
+        salt: str = "",
     ) -> None:
+        self.salt = salt
         self.terms = Terms(config, server_round, n, t or n // 2 + 1, 0, d)
         self.server = Identity(SERVER_NAME, signing_key("server"))
         self.identities = [Identity(name(i), signing_key(f"device {i}")) for i in range(n)]
@@ -70,7 +72,7 @@ class Session:
             self.enrolment,
             self.identities[index],
             self.vectors[index],
-            random=seeded(f"round secrets {index}"),
+            random=seeded(f"round secrets {index}{self.salt}"),
         )
 
     def stage(

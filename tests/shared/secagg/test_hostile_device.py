@@ -139,14 +139,14 @@ def test_aggregator_refuses_each_malformed_answer(kind: Kind) -> None:
     body, last = Message.decode(good).body, good[-1]
     other = Session(4, t=3, server_round=8)
     other_good = other.device(0).advertise()
-    stranger = Message.decode(good)
+    stranger, by_another = Message.decode(good), resigned(session, 1, good, body)[-64:]
     for bad, refusal in [
         (good[:100], Malformed),
         (b"", Malformed),
         (resigned(session, 0, good, body[:-1]), Malformed),
         (resigned(session, 0, good, body + b"\0"), Malformed),
         (good[:-1] + bytes([last ^ 1]), BadSignature),
-        (resigned(session, 1, good, body)[:33] + name(0) + body + good[-64:], BadSignature),
+        (replace(stranger, signature=by_another).encode(), BadSignature),
         (replace(stranger, sender=name(9)).encode(), UnknownDevice),
         (good[:1] + bytes(32) + good[33:], WrongSession),
         (bytes([0]) + good[1:], WrongStage),

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ledger replays to the same ε, and nothing signed can be changed unseen."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.errors import PrivetError, StoreLocked
+from shared.ledger import chain, records, replay
+from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint
+from shared.ledger.records import ClaimExceeded, LedgerFault
+from shared.privacy.accountant import epsilon
+from tests.shared.ledger import made
+
+ROOT = Path(__file__).parents[3]
+VECTORS = json.loads((ROOT / "tests" / "vectors" / "ledger.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return made.write(tmp_path / "ledger", made.history(40))
+
+
+def test_replay_recomputes_epsilon_of_the_run(ledger):
+    expected = epsilon(made.total_rho(40), 1e-5)
+    assert math.isclose(replay.replay(ledger).epsilon, expected, rel_tol=0, abs_tol=1e-9)
+
+
+def test_replay_agrees_with_the_vectors_of_the_specification(tmp_path):
+    for name in (chain.RECORDS, chain.CHECKPOINTS):
+        (tmp_path / name).write_text("".join(f"{x}\n" for x in VECTORS[name]), "ascii")
+    found = replay.replay(tmp_path)
+    assert (found.root, str(found.book.rho)) == (VECTORS["root"], VECTORS["rho"])
+    opened = VECTORS["receipt"]
+    got = records.receipt_commitment(bytes.fromhex(opened["salt"]), opened["fields"])
+    assert got == opened["commitment"]
+
+
+def test_own_share_loss_is_noise_shares_times_rho(ledger):
+    book = replay.replay(ledger).book
+    assert math.isclose(float(book.rho_own), 849 * float(book.rho), rel_tol=1e-9)
+
+
+def _refused(folder):
+    with pytest.raises(LedgerFault) as caught:
+        replay.replay(folder)
+    assert caught.value.exit_code == 15
+    assert caught.value.record is not None or caught.value.field
+    return caught.value
+
+
+def _tamperings(rng, content, count):
+    """Single-byte changes, deletions, insertions, swaps and truncations, equally often."""
+    for _ in range(count):
+        place, kind = int(rng.integers(len(content))), int(rng.integers(5))
+        byte = bytes([int(rng.integers(256))])
+        changed = {
+            0: content[:place] + byte + content[place + 1 :],
+            1: content[:place] + content[place + 1 :],
+            2: content[:place] + byte + content[place:],
+            3: content[:place] + content[place : place + 2][::-1] + content[place + 2 :],
+            4: content[:place],
+        }[kind]
+        if changed != content:
+            yield changed
+
+
+def _tamper(folder, count, seed):
+    """Apply tamperings to both files; return how many were not refused as they must be."""
+    rng, tried, missed = np.random.default_rng(seed), 0, []
+    for name, share in ((chain.RECORDS, 0.8), (chain.CHECKPOINTS, 0.2)):
+        path = folder / name
+        content = path.read_bytes()
+        for changed in _tamperings(rng, content, round(count * share)):
+            if name == chain.RECORDS and changed.startswith(content):
+                continue  # bytes after the last record are a torn tail, not a change below it
+            path.write_bytes(changed)
+            tried += 1
+            try:
+                replay.replay(folder)
+                missed.append(changed)
+            except LedgerFault as wrong:
+                if wrong.record is None and not wrong.field:
+                    missed.append(changed)
+        path.write_bytes(content)
+    return tried, missed
+
+
+def test_every_sampled_tampering_is_refused_with_its_place(ledger):
+    tried, missed = _tamper(ledger, 400, seed=1)
+    assert tried > 350
+    assert missed == []
+
+
+@pytest.mark.slow
+def test_every_tampering_is_refused_with_its_place(ledger):
+    tried, missed = _tamper(ledger, 105_000, seed=2)
+    assert tried >= 100_000
+    assert missed == []
+
+
+def test_whole_records_cannot_be_removed_swapped_or_doubled(ledger):
+    path = ledger / chain.RECORDS
+    lines = path.read_bytes().splitlines(keepends=True)
+    for place in range(1, len(lines) - 1, 7):
+        swapped = [*lines[:place], lines[place + 1], lines[place], *lines[place + 2 :]]
+        for changed in (lines[:place] + lines[place + 1 :], lines[:place] + lines, swapped):
+            path.write_bytes(b"".join(changed))
+            _refused(ledger)
+
+
+def test_removing_a_checkpoint_is_refused(ledger):
+    path = ledger / chain.CHECKPOINTS
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:5] + lines[6:]))
+    assert _refused(ledger).record == 13
+    path.write_bytes(b"")
+    _refused(ledger)
+
+
+def test_torn_tail_is_named_and_cut_off_by_the_next_start(ledger):
+    path = ledger / chain.RECORDS
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"at":0,"bo')
+    found = replay.replay(ledger)
+    assert found.torn_bytes == 11
+    assert "Torn tail: 11 bytes after record 81" in replay.text(found)
+    with chain.LedgerWriter.open(ledger, made.KEY) as writer:
+        assert writer.repaired_bytes == 11
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("cut", range(0, 700, 13))
+def test_a_crash_inside_a_write_loses_no_acknowledged_record(tmp_path, cut):
+    folder = made.write(tmp_path / "l", made.history(2)[:-1])
+    acknowledged = (folder / chain.RECORDS).read_bytes()
+    with chain.LedgerWriter.open(folder, made.KEY) as writer:
+        writer.append("publication", {"count": 3})
+    size = len(acknowledged) + cut
+    content = (folder / chain.RECORDS).read_bytes()[:size]
+    (folder / chain.RECORDS).write_bytes(content)
+    with chain.LedgerWriter.open(folder, made.KEY) as writer:
+        assert writer.tree.size == content.count(b"\n")
+        writer.append("publication", {"count": 1})
+    assert (folder / chain.RECORDS).read_bytes().startswith(acknowledged)
+    replay.replay(folder)
+
+
+def test_a_crash_before_the_checkpoint_is_signed_at_the_next_start(ledger):
+    path = ledger / chain.CHECKPOINTS
+    steps = made.history(2)[:-1]
+    folder = made.write(ledger.parent / "other", steps)
+    path = folder / chain.CHECKPOINTS
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    _refused(folder)
+    with chain.LedgerWriter.open(folder, made.KEY):
+        pass
+    assert path.read_bytes() == whole
+    replay.replay(folder)
+
+
+def test_writer_refuses_to_start_on_a_changed_ledger(ledger):
+    path = ledger / chain.RECORDS
+    path.write_bytes(path.read_bytes().replace(b"trunk_items", b"trunk_itemz", 1))
+    with pytest.raises(LedgerFault):
+        chain.LedgerWriter.open(ledger, made.KEY)
+
+
+def test_writer_refuses_a_second_writer_and_another_key(ledger):
+    with chain.LedgerWriter.open(ledger, made.KEY), pytest.raises(StoreLocked):
+        chain.LedgerWriter.open(ledger, made.KEY)
+    with pytest.raises(LedgerFault, match="another key"):
+        chain.LedgerWriter.open(ledger, made.OTHER_KEY)
+
+
+def test_writer_stays_usable_after_a_refused_record(ledger):
+    whole = (ledger / chain.RECORDS).read_bytes()
+    with chain.LedgerWriter.open(ledger, made.KEY) as writer:
+        opening = made.round_open(41, sigma2=3_000)
+        with pytest.raises(ClaimExceeded):
+            writer.append("round_open", opening)
+        assert (ledger / chain.RECORDS).read_bytes() == whole
+        writer.append("publication", {"count": 2})
+    assert replay.replay(ledger).book.publications == 2
+
+
+def test_rewritten_history_passes_without_and_fails_with_a_cosignature(tmp_path):
+    folder = made.write(tmp_path / "ledger", made.history(40))
+    seen = replay.replay(folder)
+    mark = Checkpoint.sign(
+        made.OTHER_KEY,
+        COSIGNATURE_LABEL,
+        run=seen.run["run"],
+        size=20,
+        root=_root(folder, 20),
+        at=1,
+    )
+    own = tmp_path / "own.jsonl"
+    own.write_bytes(mark.line() + b"\n")
+    assert replay.replay(folder, cosigned=own).cosigners == (mark.key,)
+    steps = made.history(40)
+    steps[5] = ("round_open", steps[5][1] | {"purpose": "something else"})
+    made.forge(folder, steps)
+    assert replay.NOT_COSIGNED in replay.text(replay.replay(folder))
+    with pytest.raises(LedgerFault, match="rewritten"):
+        replay.replay(folder, cosigned=own)
+
+
+def _root(folder, size):
+    lines, _ = chain.split((folder / chain.RECORDS).read_bytes())
+    trees = [tree.root().hex() for _, tree in chain.walk(lines, chain.read_checkpoints(folder)[0])]
+    return trees[size - 1]
+
+
+def _with(steps, place, **changes):
+    kind, body = steps[place]
+    return [*steps[:place], (kind, body | changes), *steps[place + 1 :]]
+
+
+OPEN = made.history(4)
+LIES = [
+    ("rho", _with(OPEN, 3, rho="1/1000000"), 17),
+    ("rho", _with(OPEN, 3, rho="1"), 15),
+    ("delta2_squared", _with(OPEN, 3, delta2_squared=4096**2), 17),
+    ("survivors", _with(OPEN, 4, survivors=800), 17),
+    ("survivors", _with(OPEN, 4, survivors=944), 15),
+    ("sigma2", _with(OPEN, 3, sigma2=24), 15),
+    ("min_survivors", _with(OPEN, 3, min_survivors=400), 15),
+    ("rho", _with(OPEN, 0, rho_cap="1/100"), 17),
+    ("round", _with(OPEN, 0, participations_max=2), 17),
+    ("model", _with(OPEN, 5, model=made.digest("forked")), 15),
+    ("model", _with(OPEN, 4, outcome="discarded"), 15),
+    ("round", [*OPEN[:5], *OPEN[3:5], *OPEN[5:]], 15),
+    ("round", [*OPEN[:4], *OPEN[3:]], 15),
+    ("trust", _with(OPEN, 3, trust="local"), 15),
+    ("key", _with(OPEN, 0, key="00" * 32), 15),
+    ("surprise", _with(OPEN, 3, surprise=1), 15),
+    ("kind", [*OPEN, ("gossip", {})], 15),
+    ("kind", [*OPEN, OPEN[0]], 15),
+    ("dimension", _with(OPEN, 3, dimension=5046.0), 15),
+    ("cohort_size", _with(OPEN, 3, cohort_size=True), 15),
+    ("receipts", _with(OPEN, 4, receipts=["ff" * 32, "00" * 32]), 15),
+    ("verdict", [*OPEN, ("audit", {
+        "name": "canaries", "method": "one-shot", "verdict": "VIOLATION", "epsilon_lower": "9.1",
+        "confidence": "0.99", "power": "none", "false_alarm_rate": "none",
+        "detection_rate": "none"})], 17),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "steps", "code"), LIES, ids=lambda value: str(value)[:16])
+def test_replay_names_what_a_lying_keeper_signed(tmp_path, field, steps, code):
+    folder = made.forge(tmp_path / "ledger", steps)
+    with pytest.raises(PrivetError) as caught:
+        replay.replay(folder)
+    assert caught.value.exit_code == code
+    assert field in caught.value.field
+
+
+def test_pinned_key_refuses_a_ledger_of_another_keeper(ledger):
+    with pytest.raises(LedgerFault, match="key that was given"):
+        replay.replay(ledger, key="00" * 32)
+
+
+def test_receipts_must_stand_in_exactly_one_closed_round(tmp_path):
+    fields = {"run": "r", "round": 2, "query": "trunk_items", "config": "c", "model": "m"}
+    fields |= {"rho": "1", "seq": 5}
+    name = records.receipt_commitment(bytes(32), fields)
+    steps = made.history(3)
+    folder = made.write(tmp_path / "one", _with(steps, 4, receipts=[name]))
+    handed = tmp_path / "receipts.jsonl"
+    handed.write_bytes(records.canonical({"salt": "00" * 32, "fields": fields}) + b"\n")
+    assert replay.replay(folder, receipts=handed).receipts == 1
+    twice = _with(_with(steps, 4, receipts=[name]), 6, receipts=[name])
+    for case in (steps, twice, _with(steps, 6, receipts=[name])):
+        folder = made.write(tmp_path / str(len(list(tmp_path.iterdir()))), case)
+        with pytest.raises(LedgerFault):
+            replay.replay(folder, receipts=handed)
+
+
+def test_sessions_charge_an_account_once_a_round(tmp_path):
+    steps = [("run_open", made.run_open())]
+    steps += [("round_open", made.round_open(1, session=s, sessions=3)) for s in range(3)]
+    closes = [made.round_close(1, session=s, model=made.digest("model 0")) for s in range(3)]
+    steps += [("round_close", body) for body in closes]
+    found = replay.replay(made.write(tmp_path / "l", steps))
+    assert found.book.rho == Fraction(made.round_open(1)["rho"])
+
+
+def test_replay_runs_with_the_standard_library_and_cryptography_alone(ledger):
+    """Imports of anything else fail in the child, so the tool cannot lean on it."""
+    code = (
+        "import sys\n"
+        "allowed = set(sys.stdlib_module_names) | {'shared', 'cryptography', '_cffi_backend'}\n"
+        "class Wall:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] not in allowed:\n"
+        "            raise ImportError('walled: ' + name)\n"
+        "sys.meta_path.insert(0, Wall())\n"
+        "from shared.ledger.replay import main\n"
+        "code = main(sys.argv[1:])\n"
+        "mine = {n.partition('.')[0] for n in sys.modules} & {'numpy', 'torch', 'pydantic'}\n"
+        "sys.exit(99 if mine else code)\n"
+    )
+    words = [sys.executable, "-c", code, str(ledger), "--format", "json"]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ledger, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["verdict"] == "holds"
+
+
+@pytest.mark.parametrize(("changes", "code"), [({}, 0), ({"rho_cap": "1/100"}, 17)])
+def test_tool_exit_code_and_json(tmp_path, capsys, changes, code):
+    steps = made.history(3)
+    folder = made.forge(tmp_path / "l", _with(steps, 0, **changes))
+    assert replay.main([str(folder), "--format", "json"]) == code
+    out = json.loads(capsys.readouterr().out)
+    assert out["verdict"] == ("holds" if code == 0 else "claim exceeded")
+
+
+def test_tool_says_where_a_ledger_is_broken(ledger, capsys):
+    path = ledger / chain.RECORDS
+    path.write_bytes(path.read_bytes().replace(b'"survivors":943', b'"survivors":942', 1))
+    assert replay.main([str(ledger)]) == 15
+    assert "error: record 2, field checkpoints.jsonl line 1, root" in capsys.readouterr().err

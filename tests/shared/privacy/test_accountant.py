@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ρ to ε: never optimistic, equal to independent accountants within their tolerances."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import DataError
+from shared.privacy.accountant import (
+    epsilon,
+    gaussian_epsilon,
+    gaussian_mu,
+    noise_multiplier,
+    rho_for,
+    rho_of,
+)
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "accounting.json").read_text())
+GAUSSIANS = [row for row in VECTORS["composed_gaussians"] if row["q"] == "1"]
+
+
+@pytest.mark.parametrize("row", GAUSSIANS)
+def test_epsilon_agrees_with_golden_rdp(row):
+    rho = Fraction(row["rounds"]) / (2 * Fraction(row["sigma"]) ** 2)
+    assert epsilon(rho, float(row["delta"])) == pytest.approx(float(row["rdp"]), abs=3e-3)
+    assert gaussian_epsilon(float(2 * rho) ** 0.5, float(row["delta"])) == pytest.approx(
+        float(row["pld"]), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("row", VECTORS["single_release"])
+def test_gaussian_mu_agrees_with_golden_sigma(row):
+    mu = gaussian_mu(float(row["epsilon"]), float(row["delta"]))
+    assert 1 / mu == pytest.approx(float(row["sigma"]), abs=5e-3)
+
+
+@given(rho=st.fractions(Fraction(1, 10**6), 100), delta=st.sampled_from([1e-10, 1e-6, 1e-5]))
+def test_epsilon_is_never_below_the_exact_conversion_at_the_best_order(rho, delta):
+    """The continuous Gaussian's exact ε is below; 400 orders in 50 digits give the conversion."""
+    from mpmath import log, mp, mpf
+
+    mp.dps = 50
+    wanted = min(
+        mpf(rho.numerator) / rho.denominator * a
+        + log(1 - 1 / a)
+        - (log(mpf(delta)) + log(a)) / (a - 1)
+        for a in (1 + mpf(2) ** (mpf(i) / 12) for i in range(-180, 220))
+    )
+    got = epsilon(rho, delta)
+    assert got >= gaussian_epsilon(float(2 * rho) ** 0.5, delta)
+    assert got <= max(0, wanted) + 1e-9
+
+
+@given(st.fractions(0, 1000), st.fractions(0, 1000))
+def test_epsilon_grows_with_rho_and_falls_with_delta(a, b):
+    low, high = sorted((a, b))
+    assert epsilon(low, 1e-6) <= epsilon(high, 1e-6) * (1 + 1e-9)
+    assert epsilon(low, 1e-5) <= epsilon(low, 1e-6) * (1 + 1e-9)
+
+
+@given(st.floats(0.01, 50), st.sampled_from([1e-10, 1e-5]))
+def test_epsilon_of_rho_for_is_at_most_the_target(target, delta):
+    rho = rho_for(target, delta)
+    assert target * (1 - 1e-3) - 1e-3 <= epsilon(rho, delta) <= target
+
+
+def test_dp_accounting_rdp_and_pld_surround_epsilon():
+    dp = pytest.importorskip("dp_accounting")
+    event = dp.SelfComposedDpEvent(dp.GaussianDpEvent(5.0), 50)
+    rdp = dp.rdp.RdpAccountant().compose(event).get_epsilon(1e-6)
+    pld = dp.pld.PLDAccountant().compose(event).get_epsilon(1e-6)
+    ours = epsilon(Fraction(1), 1e-6)
+    assert pld <= ours + 1e-3
+    assert abs(ours - rdp) <= 3e-3
+    assert abs(pld - gaussian_epsilon(2**0.5, 1e-6)) <= 1e-3
+
+
+@pytest.mark.parametrize("z", [0.6, 1.0, 3.73])
+def test_noise_multiplier_inverts_rho(z):
+    assert noise_multiplier(rho_of(z)) == pytest.approx(z, rel=1e-12)
+
+
+@pytest.mark.parametrize("z", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+def test_rho_of_refuses_what_is_no_noise(z):
+    with pytest.raises(DataError):
+        rho_of(z)
+
+
+@pytest.mark.parametrize(
+    ("rho", "delta"), [(-1, 1e-5), (2**21, 1e-5), (1, 0.0), (1, 1.0), (1, 1e-19)]
+)
+def test_epsilon_refuses_what_is_out_of_range(rho, delta):
+    with pytest.raises(DataError):
+        epsilon(Fraction(rho), delta)
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0, float("nan"), float("inf"), 1e-300])
+def test_rho_for_refuses_what_no_rho_reaches(target):
+    with pytest.raises(DataError):
+        rho_for(target, 1e-10)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_opacus_prv_is_above_pld_by_at_most_2_hundredths():
+    prv = pytest.importorskip("opacus.accountants").PRVAccountant()
+    prv.history = [(5.0, 1.0, 50)]
+    assert 0 <= prv.get_epsilon(delta=1e-6) - gaussian_epsilon(2**0.5, 1e-6) <= 0.02

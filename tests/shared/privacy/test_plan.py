@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration on integers, sessions, and the rules that no mechanism escapes."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from shared.errors import DataError
+from shared.privacy.plan import (
+    Cohort,
+    Part,
+    Plan,
+    mechanism_for,
+    mechanism_of,
+    noise_factors,
+    session_sizes,
+)
+from shared.privacy.policy import MIN_SIGMA2, Mechanism, sensitivity_squared
+from shared.privacy.query import Block, SumQuery
+
+
+def query_of(dimension: int) -> SumQuery:
+    return SumQuery("q", (Block("all", dimension, 1.0),), "clip", "A test.")
+
+
+COHORTS = st.builds(
+    Cohort,
+    st.sampled_from(["distributed", "central", "local"]),
+    st.integers(1, 5000),
+    st.fractions(0, Fraction(2, 5)),
+)
+
+
+@given(st.fractions(Fraction(1, 10**4), 50), COHORTS, st.sampled_from([1, 90, 3364, 120_737]))
+def test_the_mechanism_s_rho_is_at_most_the_rho_asked_for(rho, cohort, dimension):
+    assume(2 * cohort.min_survivors > cohort.size)
+    mechanism = mechanism_for(query_of(dimension), rho, cohort)
+    assert 0 < mechanism.rho <= rho
+    if mechanism.sigma2 > MIN_SIGMA2:
+        assert replace(mechanism, sigma2=mechanism.sigma2 - 1).rho > rho
+
+
+def test_mechanism_for_takes_smaller_integers_when_the_noise_is_huge():
+    small = mechanism_for(query_of(90), Fraction(1, 60_000), Cohort("central", 10))
+    assert small.scaled_norm < 2**14
+
+
+@pytest.mark.parametrize(
+    "rho", [Fraction(0), Fraction(-1), Fraction(1, 2**60), Fraction(1, 2**400)]
+)
+def test_mechanism_for_refuses_what_no_noise_reaches(rho):
+    with pytest.raises(DataError):
+        mechanism_for(query_of(90), rho, Cohort("distributed", 10))
+
+
+@given(st.integers(1, 1_193_046), st.integers(2**12, 2**14))
+def test_sensitivity_is_the_papers_bound_and_the_smaller_one(dimension, scaled_norm):
+    from mpmath import mp, mpf, sqrt
+
+    mp.dps = 40
+    d, c = mpf(dimension), mpf(scaled_norm)
+    bound = c**2 + d / 4 + c + sqrt(d) / 2
+    assert bound <= sensitivity_squared(dimension, scaled_norm) <= bound + 2
+    assert bound <= (c + sqrt(d)) ** 2
+
+
+GOOD = mechanism_of(90, 10**6, Cohort("distributed", 100, Fraction(1, 10)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trust": "nobody"},
+        {"cohort_size": 0},
+        {"cohort_size": 2**31},
+        {"min_survivors": 101},
+        {"min_survivors": 50},
+        {"max_colluders": 90},
+        {"max_colluders": -1},
+        {"dimension": 0},
+        {"scaled_norm": 2**12 - 1},
+        {"scaled_norm": 2**14 + 1},
+        {"dimension": 2**20},
+        {"delta2_squared": GOOD.delta2_squared - 1},
+        {"delta2_squared": 2**30 + 1},
+        {"sigma2": 24},
+        {"sigma2": 2**42 + 1},
+        {"sigma2": True},
+        {"sigma2": 1e6},
+    ],
+)
+def test_a_mechanism_outside_the_rules_cannot_be_built(change):
+    with pytest.raises(DataError):
+        replace(GOOD, **change)
+
+
+def test_rho_is_exact_and_never_below_the_loss_of_the_sum_of_noise_shares_shares():
+    gaussian = Fraction(GOOD.delta2_squared, 2 * 90 * 10**6)
+    assert gaussian < GOOD.rho < gaussian * (1 + Fraction(1, 10**80))
+
+
+def test_tau_is_below_its_rational_bound():
+    from mpmath import exp, mp, mpf, pi
+
+    mp.dps = 150
+    assert exp(-(pi**2) * 25) < mpf(2) ** -350
+
+
+@pytest.mark.parametrize(
+    ("trust", "variance"), [("distributed", 95), ("central", 1), ("local", 95)]
+)
+def test_sum_variance_counts_the_survivors_shares(trust, variance):
+    assert mechanism_of(9, 100, Cohort(trust, 100)).sum_variance(95) == variance * 100
+
+
+def test_own_share_rho_is_noise_shares_times_rho():
+    assert float(GOOD.own_share_rho / GOOD.rho) == pytest.approx(90, rel=1e-12)
+
+
+def test_own_share_rho_is_refused_under_central_trust():
+    with pytest.raises(DataError):
+        _ = mechanism_of(9, 100, Cohort("central", 100)).own_share_rho
+
+
+def test_fits_secure_sum_ends_at_a_thousand_devices():
+    assert mechanism_of(9, 2**42, Cohort("local", 1000)).fits_secure_sum
+    assert not mechanism_of(9, 100, Cohort("distributed", 1001)).fits_secure_sum
+
+
+def test_dropout_of_all_leaves_one_survivor():
+    assert Cohort("central", 10, Fraction(1)).min_survivors == 1
+
+
+@given(st.integers(1, 10**6), st.integers(1, 2000))
+def test_session_sizes_deal_every_user_once_into_sessions_that_fit(users, cohort):
+    sizes = session_sizes(users, cohort)
+    assert sum(sizes) == users
+    assert max(sizes) <= cohort
+    assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("users", "cohort"), [(0, None), (5, 0)])
+def test_session_sizes_refuses_nobody(users, cohort):
+    with pytest.raises(DataError):
+        session_sizes(users, cohort)
+
+
+def test_plan_adds_rho_exactly_and_lists_its_queries():
+    parts = (Part(query_of(90), 1, GOOD), Part(query_of(90), 3, GOOD))
+    plan = Plan(parts, 1e-5)
+    assert plan.rho == 4 * GOOD.rho
+    assert [q["share"] for q in plan.queries()] == [0.25, 0.75]
+    assert plan.epsilon(1) < plan.epsilon(2) < plan.epsilon(5)
+    assert plan.epsilon_own_share > plan.epsilon()
+
+
+def test_plan_has_no_own_share_under_central_trust():
+    central = mechanism_of(90, 10**9, Cohort("central", 10))
+    assert Plan((Part(query_of(90), 1, central),), 1e-5).epsilon_own_share is None
+
+
+def test_own_share_of_a_run_of_epsilon_8_over_20_rounds():
+    """The worst number on the page: 21.8 for one round at 100 shares, 103.8 at 900."""
+    from shared.privacy.accountant import rho_for
+
+    for shares, wanted in ((100, 21.8), (900, 103.8)):
+        m = mechanism_for(query_of(90), rho_for(8, 1e-5) / 20, Cohort("distributed", shares))
+        assert Plan((Part(query_of(90), 20, m),), 1e-5).epsilon_own_share == pytest.approx(
+            wanted, rel=0.06
+        )
+
+
+def test_noise_factors_of_local_trust():
+    local = mechanism_of(90, 10**9, Cohort("local", 100))
+    assert noise_factors(Part(query_of(90), 1, local), 4)["local"] == 10
+    assert noise_factors(Part(query_of(90), 1, local), 4)["sessions"] == 2
+
+
+def test_mechanism_is_made_of_integers_and_a_word():
+    assert all(type(v) in (int, str) for v in vars(GOOD).values())
+    assert isinstance(GOOD, Mechanism)

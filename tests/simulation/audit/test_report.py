@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report says what its ledger says, the same way twice, and a changed one is refused."""
+
+import gzip
+import json
+import re
+
+import pytest
+
+from privet import main
+from shared.errors import VerificationError
+from shared.ledger import chain
+from simulation.audit import odds, registry, report
+from simulation.audit.facts import gather
+from tests.shared.ledger import made
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run")
+
+
+def make_run(folder, rounds=40, **opening):
+    made.write(folder / "ledger", made.history(rounds, **opening))
+    report.save_key(folder / report.RUN_KEY, made.KEY)
+    (folder / "config.toml").write_text('tuning = "chosen on generated data"\nlr = 0.5\n')
+    (folder / "env.json").write_text('{"python": "3.11", "load": 0.25}')
+    (folder / "policy.json").write_text('{"justification": "a test", "purpose": "films"}')
+    return folder
+
+
+@pytest.fixture
+def page(run, tmp_path):
+    return report.write(run, tmp_path / "r.html").html
+
+
+def test_report_is_byte_identical_when_made_twice(run, tmp_path):
+    first, second = (report.write(run, tmp_path / name) for name in ("a.html", "b.html"))
+    for one, two in zip(
+        (first.html, first.json, first.signature),
+        (second.html, second.json, second.signature),
+        strict=True,
+    ):
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_report_is_small_and_has_no_script(page):
+    text = page.read_text("utf-8")
+    assert len(text.encode()) <= report.MAX_HTML_BYTES
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)  # nothing is fetched from elsewhere
+
+
+def test_report_of_a_thousand_rounds_stays_small(tmp_path):
+    run = make_run(tmp_path / "long", rounds=1000, rho_cap="20")
+    done = report.write(run, tmp_path / "long.html")
+    assert done.bytes <= report.MAX_HTML_BYTES
+    assert report.verify(done.html).book.rounds == 1000
+
+
+def test_verify_accepts_the_page_and_replays_its_epsilon(page):
+    assert f"ε = {report.verify(page).epsilon:.3f}" in page.read_text("utf-8")
+
+
+def test_verify_needs_nothing_but_page_and_signature(page):
+    page.with_suffix(".json").unlink()
+    assert report.verify(page).records == 82
+
+
+def _edit(path, old, new):
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+
+
+def test_verify_refuses_a_page_that_says_less(page):
+    _edit(page, b"5.681", b"1.681")
+    with pytest.raises(VerificationError, match="page must say"):
+        report.verify(page)
+
+
+def test_verify_refuses_a_changed_picture(page):
+    _edit(page, b"% left", b"% gone")
+    with pytest.raises(VerificationError, match="another report"):
+        report.verify(page)
+
+
+def test_verify_refuses_a_resigned_summary_that_does_not_follow(run, tmp_path):
+    facts = gather(run)
+    facts["replay"]["epsilon"] = "1.0"
+    body = report.canonical(facts)
+    forged = report.render(facts, body).encode()
+    out = tmp_path / "forged.html"
+    out.write_bytes(forged)
+    out.with_suffix(".json").write_bytes(body)
+    out.with_suffix(".sig").write_bytes(report._sign(made.KEY, forged, body))
+    with pytest.raises(VerificationError, match="`replay` does not"):
+        report.verify(out)
+
+
+def test_verify_refuses_another_signer_and_a_missing_signature(run, tmp_path):
+    done = report.write(run, tmp_path / "o.html", key=made.OTHER_KEY)
+    with pytest.raises(VerificationError, match="must be signed by"):
+        report.verify(done.html)
+    report.verify(done.html, key=report.public_hex(made.OTHER_KEY))
+    done.signature.unlink()
+    with pytest.raises(VerificationError, match="missing"):
+        report.verify(done.html)
+
+
+@pytest.mark.parametrize("noise", ["none", "seeded"])
+def test_report_without_privacy_says_so_in_its_first_line(tmp_path, noise):
+    run = make_run(tmp_path / "run", noise=noise)
+    text = report.write(run, tmp_path / "r.html").html.read_text("utf-8")
+    first = text[text.index("<body") :].split("\n")[1]
+    assert first.startswith('<p class="warning">No privacy:')
+
+
+def test_report_prints_every_adversary_of_this_run(page):
+    text = page.read_text("utf-8")
+    for who in ("keeps to the protocol", "breaks the protocol", "other devices", "on the network"):
+        assert who in text
+    assert "555.7 for one round" in text
+
+
+def test_missing_field_is_red_and_strict_exits_10(run, tmp_path, capsys):
+    (run / "policy.json").unlink()
+    out = tmp_path / "s.html"
+    assert main(["audit", "report", str(run), "--out", str(out), "--strict"]) == 10
+    assert 'why this ε</td><td><span class="missing">not stated' in out.read_text("utf-8")
+    assert "not performed" in out.read_text("utf-8")
+    assert "hint:" in capsys.readouterr().err
+
+
+def test_private_folder_is_never_read(run, tmp_path):
+    (run / "private" / "metrics.json").write_text('{"rmse": 0.123454321}')
+    (run / "metrics.jsonl").write_text('{"full-view/rmse": 0.55555, "released/rmse_user": 0.9}\n')
+    done = report.write(run, tmp_path / "p.html")
+    everything = done.html.read_text("utf-8") + done.json.read_text("utf-8")
+    assert "0.123454321" not in everything
+    assert "0.55555" not in everything
+    assert "released/rmse_user 0.9" in everything
+
+
+def test_odds_agree_with_the_table_of_the_design():
+    for mu, guess in ((0.12, "52.4 %"), (0.24, "54.8 %"), (0.84, "66.3 %"), (1.53, "77.8 %")):
+        assert odds.percent(odds.best_guess(mu * mu / 2)) == guess
+    for epsilon, worst in ((0.5, "62.2 %"), (1.0, "73.1 %"), (8.0, "99.97 %")):
+        assert odds.percent(odds.suspicion(epsilon)) == worst
+
+
+def test_main_line_replays_reports_and_verifies(run, tmp_path, capsys):
+    out = str(tmp_path / "m.html")
+    assert main(["audit", "replay", str(run), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "holds"
+    assert main(["audit", "report", str(run), "--out", out]) == 0
+    assert main(["audit", "verify", out]) == 0
+
+
+def test_replay_names_the_place_in_json(run, capsys):
+    _edit(run / "ledger" / chain.RECORDS, b'"users":943', b'"users":944')
+    assert main(["audit", "replay", str(run), "--format", "json"]) == 15
+    assert json.loads(capsys.readouterr().out)["record"] == 1
+
+
+@pytest.mark.parametrize("name", ["code", "canary", "attack"])
+def test_reserved_audits_exit_2_with_a_hint(name, capsys):
+    assert main(["audit", name, "run"]) == 2
+    assert "hint:" in capsys.readouterr().err
+
+
+def test_cosign_keeps_a_copy_that_catches_a_rewritten_history(run, tmp_path, capsys):
+    key, own = tmp_path / "me.pem", tmp_path / "own.jsonl"
+    report.save_key(key, made.OTHER_KEY)
+    assert main(["audit", "cosign", str(run), "--key", str(key), "--out", str(own)]) == 0
+    (run / "ledger" / chain.COSIGNATURES).unlink()
+    made.forge(run / "ledger", made.history(40, users=944))
+    assert main(["audit", "replay", str(run)]) == 0
+    assert "nobody cosigned" in capsys.readouterr().out
+    assert main(["audit", "replay", str(run), "--cosigned", str(own)]) == 15
+
+
+def test_registry_entry_has_the_fields_of_the_schema(run, capsys):
+    assert main(["audit", "export-registry", str(run)]) == 0
+    entry = registry.entry(gather(run))
+    assert set(entry) == {"url_slug", "status", "tier", "deployment"}
+    assert (entry["tier"], entry["status"]) == (3, "Draft")
+    assert entry["deployment"]["deployment_model"]["model_name"] == "Federated"
+    assert entry["deployment"]["basic"]["publication_date"] == "2026-09-21"
+    printed = capsys.readouterr()
+    assert printed.out.startswith('url_slug: "')
+    assert "What no schema can check" in printed.err
+
+
+def test_carried_file_is_the_json_beside_the_page(page):
+    found = report._EMBEDDED.search(page.read_text("utf-8"))
+    inside = gzip.decompress(report.base64.b64decode(found[1]))
+    assert inside == page.with_suffix(".json").read_bytes()
