@@ -75,6 +75,8 @@ class RunConfig(BaseModel):
     """Devices whose noise shares are not counted, because they might tell them."""
     budget: dict[str, Share] | None = None
     """Shares of rho over the queries, summing to 1; a public rule where unset."""
+    rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Rounds of the trunk's item block; a public rule where unset."""
     encoder: str = "default"
     """Text encoder: `default`, a local path, or a hub name."""
     domain: Literal["films", "shop", "social", "courses", "health"] = "films"

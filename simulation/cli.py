@@ -15,7 +15,6 @@ Style = Literal["text", "json"]
 FormatOption = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
 
 RESERVED = {
-    "rounds": "--rounds",
     "blocks": "--blocks",
     "objective": "--objective",
     "diversity": "--diversity",
@@ -52,6 +51,7 @@ def simulate(
     budget: Annotated[
         str | None, typer.Option(help="Shares of rho: item_sums=.45,trunk_items=.55.")
     ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of the item block.")] = None,
     encoder: Annotated[
         str | None, typer.Option(help="default, characters, a path or a hub name.")
     ] = None,
@@ -66,7 +66,6 @@ def simulate(
     resume: Annotated[str | None, typer.Option(help="Go on with an unfinished run.")] = None,
     engine: Annotated[str, typer.Option(help="vectorised (ray, flower: reserved).")] = "vectorised",
     protocol: Annotated[str, typer.Option(help="drawn (real: reserved).")] = "drawn",
-    rounds: Annotated[str | None, typer.Option(hidden=True)] = None,
     blocks: Annotated[str | None, typer.Option(hidden=True)] = None,
     objective: Annotated[str | None, typer.Option(hidden=True)] = None,
     diversity: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -76,7 +75,7 @@ def simulate(
 ) -> None:
     """Run a private federation on ratings, on one machine.
 
-    Reserved, not built yet: --rounds, --blocks, --objective, --diversity, --public-comments,
+    Reserved, not built yet: --blocks, --objective, --diversity, --public-comments,
     --canaries, --engine ray|flower, --protocol real.
     """
     given = dict(locals())

@@ -4,19 +4,26 @@
 Nothing here looks at a rating; the number of users, of items and the budget decide.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from client.training import item_sums_query, population_prior_query, trunk_items_query
+from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
+from shared.model.plan import budget_rule
+from shared.model.prior import prior_length
+from shared.model.view import row_count
 from shared.privacy.accountant import epsilon, noise_multiplier, rho_for, rho_of
 from shared.privacy.plan import Cohort, mechanism_for
 from shared.privacy.policy import MAX_SECURE_SUM, Mechanism
 from shared.privacy.query import SumQuery
 
 DEFAULT_EPSILON = 8.0
+BUILT = ("item_sums", "population_prior", "trunk_items")
+"""Queries of `shared.config.QUERIES` that can be asked today."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,11 @@ class Release:
             return self.sessions * self.mechanism.sum_variance(self.users)
         return self.mechanism.sum_variance(self.users)
 
+    def under(self, rho: Fraction, cohort: Cohort) -> "Release":
+        """Return the release with the mechanism that spends its share of a run's ρ."""
+        each = rho * self.share / self.rounds
+        return replace(self, mechanism=mechanism_for(self.query, each, cohort))
+
     @property
     def rho(self) -> Fraction:
         """ρ of all rounds together."""
@@ -66,6 +78,10 @@ class Plan:
     sessions: int
     cohort_size: int
     """Devices in the smallest session."""
+    factors: int = 0
+    """k, factors of an item in the trunk."""
+    preference: float = 1.0
+    """b, weight of an item's offset beside its factors."""
 
     def __getitem__(self, name: str) -> Release:
         return next(release for release in self.releases if release.query.name == name)
@@ -126,19 +142,17 @@ def _line(release: Release) -> dict[str, Any]:
     }
 
 
-def make_plan(
-    config: RunConfig, users: int, queries: Sequence[tuple[SumQuery, int, Fraction]]
-) -> Plan:
-    """Give every query its mechanism.
+def make_plan(config: RunConfig, users: int, catalogue: Catalogue) -> Plan:
+    """Choose the queries, and give each its mechanism.
 
     Args:
-        config: Choice of privacy, trust, cohort, allowance.
+        config: Choice of privacy, trust, cohort, allowance, budget.
         users: Enrolled users U, public.
-        queries: (query, rounds, share of ρ) in the order they are asked.
+        catalogue: The public catalogue.
 
     Raises:
         CohortTooSmall: a session would have fewer devices than privacy can be promised to.
-        UsageError: more colluders than the cohort can bear.
+        UsageError: more colluders than the cohort can bear, or a query that is not built yet.
     """
     delta = config.target_delta or min(1e-5, 1 / (10 * users))
     size = users if config.cohort == "all" else min(config.cohort, users)
@@ -146,19 +160,59 @@ def make_plan(
     plan = Plan((), delta, sessions, users // sessions)
     if config.local_only:
         return plan
-    bare = tuple(Release(q, rounds, share, None, sessions, users) for q, rounds, share in queries)
     if not config.private:
-        return replace(plan, releases=bare)
+        return _with_queries(plan, config, users, catalogue, math.inf)
     cohort = _cohort(config, plan.cohort_size)
     rho = (
         rho_of(config.noise_multiplier)
         if config.noise_multiplier
         else rho_for(config.target_epsilon or DEFAULT_EPSILON, delta)
     )
-    private = tuple(
-        replace(r, mechanism=mechanism_for(r.query, rho * r.share / r.rounds, cohort)) for r in bare
+    whole = Release(item_sums_query(len(catalogue)), 1, Fraction(1), None, sessions, users).under(
+        rho, cohort
     )
-    return replace(plan, releases=private)
+    plan = _with_queries(plan, config, users, catalogue, 1 / whole.noise_std)
+    return replace(plan, releases=tuple(r.under(rho, cohort) for r in plan.releases))
+
+
+def _with_queries(
+    plan: Plan, config: RunConfig, users: int, catalogue: Catalogue, mu: float
+) -> Plan:
+    """Choose queries, rounds and shares by the public rule, or as the configuration says.
+
+    `mu` is the reciprocal of the noise's standard deviation in a sum that had the whole budget, so
+    that sessions, dropout allowance and local trust count as the smaller budget that they leave.
+    """
+    rule = budget_rule(users, len(catalogue), mu)
+    shares = dict(zip(BUILT, map(_exact, rule.shares), strict=True))
+    if config.budget is not None:
+        missing = [name for name, share in config.budget.items() if share and name not in BUILT]
+        if missing:
+            raise UsageError(
+                f"--budget must name queries that are built ({', '.join(BUILT)}), got "
+                f"{', '.join(missing)}.",
+                hint="leave them out for now.",
+            )
+        shares = {name: _exact(config.budget.get(name, 0)) for name in BUILT}
+    factors, rounds = rule.factors or 2, config.rounds or rule.rounds or 2
+    moments = prior_length(catalogue)
+    rows = row_count(len(catalogue), factors)
+    queries = {
+        "item_sums": (item_sums_query(len(catalogue)), 1),
+        "population_prior": (population_prior_query(moments), 1),
+        "trunk_items": (trunk_items_query(rows, factors), rounds),
+    }
+    releases = tuple(
+        Release(*queries[name], share, None, plan.sessions, users)
+        for name, share in shares.items()
+        if share > 0
+    )
+    return replace(plan, releases=releases, factors=factors, preference=rule.preference)
+
+
+def _exact(share: float) -> Fraction:
+    """Read a share as the decimal that was meant."""
+    return Fraction(share).limit_denominator(10**6)
 
 
 def _cohort(config: RunConfig, size: int) -> Cohort:

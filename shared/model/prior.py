@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from shared.catalogue import Catalogue
 from shared.model.ridge import posterior
 from shared.model.statistics import ItemStatistics
 from shared.model.tower import Tower
@@ -79,6 +80,15 @@ def prior_basis(tower: Tower, statistics: ItemStatistics) -> Floats:
     spectral = min(SPECTRAL_AXES, size - len(axes))
     _, vectors = np.linalg.eigh(covariance)
     return np.hstack([np.eye(size)[:, axes], vectors[:, size - spectral :]])
+
+
+def prior_length(catalogue: Catalogue) -> int:
+    """Length of the vector of `population_prior`, as it follows from the public catalogue."""
+    features = int(catalogue.features.shape[1])
+    time = sum(block.stop - block.start for block in catalogue.blocks if block.kind == "time")
+    axes = time + 3  # constant, mean, popularity
+    dimension: int = axes + min(SPECTRAL_AXES, features + 3 - axes)
+    return dimension + dimension * (dimension + 1) // 2
 
 
 def prior_size(basis: Floats) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.catalogue import Catalogue
-from shared.schema import Floats
+from shared.schema import Floats, Ints
 
 CLAMP = 2.0
 """Ratings' deviations in r' are clamped to ±2 before they leave a device."""
@@ -48,6 +48,10 @@ class ItemStatistics:
     def empty(cls, items: int) -> "ItemStatistics":
         """Return what a device has without any federation: nothing."""
         return cls(np.zeros(items), np.zeros(items), np.zeros(items))
+
+    def take(self, rows: Ints) -> "ItemStatistics":
+        """Return the statistics of some items, in their order."""
+        return ItemStatistics(self.mean[rows], self.weight[rows], self.log_weight[rows])
 
     @property
     def known(self) -> bool:

@@ -1,37 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-from fractions import Fraction
+from collections.abc import Callable
 
 import pytest
 
-from client.training import item_sums_query
+from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
 from shared.privacy.accountant import epsilon
 from simulation.plan import Plan, in_sessions, make_plan
 
-
-def plan(users: int = 943, items: int = 1682, **options: object) -> Plan:
-    queries = [(item_sums_query(items), 1, Fraction(1))]
-    return make_plan(RunConfig.model_validate(options), users, queries)
+Make = Callable[..., Plan]
 
 
-def test_plan_spends_nearly_all_of_the_target_and_no_more() -> None:
+@pytest.fixture
+def plan(catalogue: Catalogue) -> Make:
+    def make(users: int = 943, **options: object) -> Plan:
+        return make_plan(RunConfig.model_validate(options), users, catalogue)
+
+    return make
+
+
+def test_plan_spends_nearly_all_of_the_target_and_no_more(plan: Make) -> None:
     made = plan(target_epsilon=8)
     assert 8 - 1e-3 < epsilon(made.rho, made.delta) <= 8
 
 
-def test_plan_defaults_to_epsilon_eight_and_a_small_delta() -> None:
+def test_plan_defaults_to_epsilon_eight_and_a_small_delta(plan: Make) -> None:
     made = plan()
     assert made.delta == 1e-5
     assert made.figures()["epsilon"] == pytest.approx(8, abs=1e-3)
     assert plan(users=100_000).delta == 1e-6
 
 
-def test_plan_counts_only_the_noise_of_sure_survivors() -> None:
+def test_plan_counts_only_the_noise_of_sure_survivors(plan: Make) -> None:
     assert plan(dropout=0.1, colluders=9)["item_sums"].mechanism.noise_shares == 849 - 9  # type: ignore[union-attr]
 
 
-def test_sessions_multiply_the_noise_of_one_cohort() -> None:
+def test_sessions_multiply_the_noise_of_one_cohort(plan: Make) -> None:
     whole, dealt = plan(users=6000, dropout=0), plan(users=6000, dropout=0, cohort=600)
     ratio = dealt["item_sums"].noise_std / whole["item_sums"].noise_std
     assert ratio == pytest.approx(10**0.5, rel=1e-3)
@@ -39,38 +44,40 @@ def test_sessions_multiply_the_noise_of_one_cohort() -> None:
     assert dealt.figures()["rho"] == pytest.approx(whole.figures()["rho"], rel=1e-3)
 
 
-def test_central_trust_needs_one_share() -> None:
+def test_central_trust_needs_one_share(plan: Make) -> None:
     made = plan(trust="central")
     assert made.figures()["noise_shares"] == 1
     assert made.figures()["epsilon_own_share"] is None
 
 
-def test_own_share_is_worse_than_the_guarantee() -> None:
+def test_own_share_is_worse_than_the_guarantee(plan: Make) -> None:
     figures = plan().figures()
     assert figures["epsilon_own_share"] > 20 * figures["epsilon"]
 
 
-def test_local_trust_multiplies_the_noise_by_the_root_of_the_users() -> None:
-    ratio = plan(trust="local")["item_sums"].noise_std / plan(dropout=0)["item_sums"].noise_std
+def test_local_trust_multiplies_the_noise_by_the_root_of_the_users(plan: Make) -> None:
+    alone = {"item_sums": 1.0}  # one query, so that both runs ask the same
+    local, shared = plan(trust="local", budget=alone), plan(dropout=0, budget=alone)
+    ratio = local["item_sums"].noise_std / shared["item_sums"].noise_std
     assert ratio == pytest.approx(943**0.5, rel=1e-3)
 
 
-def test_plan_without_privacy_has_no_mechanism_and_null_epsilon() -> None:
+def test_plan_without_privacy_has_no_mechanism_and_null_epsilon(plan: Make) -> None:
     made = plan(no_privacy=True)
     assert made["item_sums"].mechanism is None
     assert made.figures()["epsilon"] is None
 
 
-def test_local_only_asks_nothing() -> None:
+def test_local_only_asks_nothing(plan: Make) -> None:
     assert plan(local_only=True).releases == ()
 
 
-def test_plan_refuses_one_user() -> None:
+def test_plan_refuses_one_user(plan: Make) -> None:
     with pytest.raises(CohortTooSmall):
         plan(users=1)
 
 
-def test_plan_refuses_more_colluders_than_survivors_can_outnumber() -> None:
+def test_plan_refuses_more_colluders_than_survivors_can_outnumber(plan: Make) -> None:
     with pytest.raises(UsageError, match="outnumber"):
         plan(users=100, dropout=0.4, colluders=30)
 
@@ -80,3 +87,27 @@ def test_in_sessions_deals_only_what_is_larger_than_one_secure_sum() -> None:
     dealt = in_sessions(RunConfig(), 6040)
     assert dealt is not None
     assert dealt.cohort == 863
+
+
+def test_plan_follows_a_given_budget(plan: Make) -> None:
+    made = plan(budget={"item_sums": 0.25, "trunk_items": 0.75}, rounds=3)
+    assert [release.query.name for release in made.releases] == ["item_sums", "trunk_items"]
+    assert made["trunk_items"].rounds == 3
+    ratio = float(made["trunk_items"].rho / made["item_sums"].rho)
+    assert ratio == pytest.approx(3, rel=1e-3)
+
+
+def test_plan_refuses_a_query_that_is_not_built(plan: Make) -> None:
+    with pytest.raises(UsageError, match="rank_weights"):
+        plan(budget={"item_sums": 0.5, "rank_weights": 0.5})
+
+
+def test_plan_spends_a_small_budget_on_item_sums_alone(plan: Make) -> None:
+    assert [r.query.name for r in plan(users=60, target_epsilon=1).releases] == ["item_sums"]
+    assert "trunk_items" in plan(users=20_000, target_epsilon=8)
+
+
+def test_plan_never_asks_more_than_the_target_over_all_rounds(plan: Make) -> None:
+    for target in (0.5, 1, 2, 4, 8):
+        made = plan(users=5000, target_epsilon=target)
+        assert target - 1e-3 < epsilon(made.rho, made.delta) <= target

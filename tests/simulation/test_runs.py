@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from client.training import item_sums_query
-from shared.config import RunConfig
 from shared.errors import DataError, EnvironmentFault, UsageError
-from simulation.plan import Release, make_plan
+from simulation.plan import Release
 from simulation.runs import RESULT, RunFolder, default_path, list_runs, read_result
 
 
 def release() -> Release:
-    return make_plan(RunConfig(), 50, [(item_sums_query(4), 1, Fraction(1))])["item_sums"]
+    return Release(item_sums_query(4), 1, Fraction(1), None, 1, 50)
 
 
 def test_private_part_is_closed_to_others(tmp_path: Path) -> None:

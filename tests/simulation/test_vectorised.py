@@ -6,9 +6,11 @@ import pytest
 
 from client.training import History, item_sums_query, item_sums_vector
 from shared.config import RunConfig
+from shared.privacy.accountant import rho_for
 from shared.privacy.noise import OsRandom
+from shared.privacy.plan import Cohort
 from simulation.noise import SimulationRng
-from simulation.plan import Release, make_plan
+from simulation.plan import Release
 from simulation.vectorised import Answer, Vectorised
 
 ITEMS = 40
@@ -16,7 +18,11 @@ ITEMS = 40
 
 def release(**options: object) -> Release:
     config = RunConfig.model_validate(options)
-    return make_plan(config, 100, [(item_sums_query(ITEMS), 1, Fraction(1))])["item_sums"]
+    asked = Release(item_sums_query(ITEMS), 1, Fraction(1), None, 1, 100)
+    if not config.private:
+        return asked
+    rho = rho_for(config.target_epsilon or 8.0, 1e-5)
+    return asked.under(rho, Cohort("distributed", 100))
 
 
 def answers(users: int = 100) -> list[Answer]:

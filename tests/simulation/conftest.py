@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from client.encoder import load_encoder
+from shared.catalogue import Catalogue
+from shared.features import build_catalogue, item_text
+from simulation.dataset import Dataset
+from simulation.village import village
+
+
+@pytest.fixture(scope="session")
+def hamlet() -> Dataset:
+    """A small village."""
+    return village(120, 60, seed=11)
+
+
+@pytest.fixture(scope="session")
+def catalogue(hamlet: Dataset) -> Catalogue:
+    """The hamlet's catalogue, read by characters: no weights, no torch."""
+    vectors = load_encoder("characters").encode(item_text(hamlet.items))
+    return build_catalogue(hamlet.items, np.asarray(vectors))[0]
