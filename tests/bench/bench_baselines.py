@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a claim of utility must beat, in one table: means, a device alone, A+, bias + ALS.
+"""What a claim of utility must beat, in one table: means, a device alone, A+, bias + factors.
 
 Run with ``pytest tests/bench/bench_baselines.py -o addopts=--import-mode=importlib``. On ML-100K
 (PRIVET_DATA_DIR) over the official folds, otherwise on the village. A+ is the cheapest private
@@ -51,10 +51,10 @@ class Ridge(Popularity):
         return self.scale.from_unit(unit)
 
 
-class Als(ItemUserMean):
-    """Bias + ALS on what the offsets leave, each ridge weighted by its number of ratings.
+class Factors(ItemUserMean):
+    """Bias + alternating least squares on what the offsets leave, each ridge weighted by its number of ratings.
 
-    Source: Zhou et al. (2008), "Large-scale parallel collaborative filtering", ALS-WR.
+    Source: Zhou et al. (2008), "Large-scale parallel collaborative filtering", alternating ridges, weighted.
     """
 
     def __init__(self, known, dataset):
@@ -120,7 +120,7 @@ def contenders(known, dataset, fold):
     for name, multiplier in NOISE.items():
         rng = np.random.default_rng([fold, 1])
         yield "A+", name, Ridge(known, dataset, noisy_offsets(known, dataset, multiplier, rng))
-    yield "bias + ALS", "no DP", Als(known, dataset)
+    yield "bias + factors", "no DP", Factors(known, dataset)
 
 
 def table():
@@ -147,7 +147,7 @@ def test_baselines_stand_in_their_order(capsys):
         for name in dict.fromkeys(name for name, _ in rows):
             cells = (rows.get((name, noise)) for noise in NOISE)
             print(f"{name:24}" + "".join(f"{c:9.4f}" if c else " " * 9 for c in cells))
-    assert rows["bias + ALS", "no DP"] < rows["item + user mean", "no DP"]
+    assert rows["bias + factors", "no DP"] < rows["item + user mean", "no DP"]
     assert rows["item + user mean", "no DP"] < rows["user mean", "no DP"]
     private = [rows["A+", noise] for noise in NOISE]
     assert private == pytest.approx(sorted(private), abs=0.003)
