@@ -52,9 +52,9 @@ class Ridge(Popularity):
 
 
 class Factors(ItemUserMean):
-    """Bias + alternating least squares on what the offsets leave, each ridge weighted by its number of ratings.
+    """Bias + alternating least squares on what the offsets leave, damped by number of ratings.
 
-    Source: Zhou et al. (2008), "Large-scale parallel collaborative filtering", alternating ridges, weighted.
+    Source: Zhou et al. (2008), "Large-scale parallel collaborative filtering", 3.1.
     """
 
     def __init__(self, known, dataset):
