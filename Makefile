@@ -39,7 +39,7 @@ lint: $(VENV)/.stamp
 	$(BIN)/codespell
 
 bench: $(VENV)/.stamp
-	$(BIN)/python -m pytest -q --ignore-glob= -o addopts="--import-mode=importlib" tests/bench
+	$(BIN)/python -m pytest -q -s -o addopts="--import-mode=importlib" tests/bench
 
 clean:
 	rm -rf $(VENV) .cache runs .mypy_cache .pytest_cache .ruff_cache .hypothesis
