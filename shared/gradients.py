@@ -161,7 +161,7 @@ class _NetworkLayer(nn.Module):
                 before = nn.functional.linear(inputs, self.hidden, self.bias)
             else:
                 cuts = [self.hidden.numel(), self.bias.numel(), heads.numel()]
-                by_name = moved.split(cuts, dim=1)
+                by_name = torch.split(moved, cuts, dim=1)
                 hidden = self.hidden + by_name[0].view(-1, *self.hidden.shape)
                 bias = self.bias + by_name[1]
                 before = torch.baddbmm(bias[:, None], inputs, hidden.transpose(1, 2))

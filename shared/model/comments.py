@@ -79,7 +79,7 @@ def comment_interest(lengths: npt.ArrayLike, events: npt.ArrayLike | None) -> Co
 
 
 def length_interest(lengths: npt.ArrayLike, mean_log_length: float) -> Floats:
-    """Give Φ((log(1 + length) − mean)/.8), shape of `lengths`: rule (c), also for held-out pairs."""
+    """Give Φ((log(1 + length) − mean)/.8) of any shape: rule (c), also for held-out pairs."""
     score = (np.log1p(np.asarray(lengths, dtype=np.float64)) - mean_log_length) / LENGTH_SCALE
     flat = [0.5 * (1.0 + math.erf(value / math.sqrt(2.0))) for value in score.ravel()]
     return np.array(flat, dtype=np.float64).reshape(score.shape)

@@ -113,7 +113,8 @@ def leave_one_out_profiles(vectors: Floats, alpha: float) -> Floats:
     zero = np.zeros((1, size))
     elders = np.concatenate([zero, np.cumsum(weights * vectors[:-1], axis=0)])
     juniors = np.cumsum((weights * vectors[1:])[::-1], axis=0)[::-1]
-    return elders + np.concatenate([juniors, zero])
+    without: Floats = elders + np.concatenate([juniors, zero])
+    return without
 
 
 def _checked(alpha: float) -> float:
