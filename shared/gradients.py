@@ -155,7 +155,7 @@ class _NetworkLayer(nn.Module):
 
     def forward(self, inputs: Tensor, moved: Tensor | None = None) -> Tensor:
         """Map inputs (B, n, in) to heads (B, n, Q)."""
-        heads = self.heads
+        heads: Tensor = self.heads
         with torch.no_grad():
             if moved is None:
                 before = nn.functional.linear(inputs, self.hidden, self.bias)

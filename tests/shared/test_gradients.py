@@ -64,9 +64,7 @@ def test_network_gradients_equal_explicit_descent_when_several_local_steps() -> 
 def test_device_gets_what_cohort_gets(steps: int) -> None:
     for trunk in (a_network(), ItemTrunk(ROWS, SHAPE.factors, a_network())):
         cohort = user_gradients(trunk, USERS, local_steps=steps, local_rate=0.01)
-        alone = [
-            user_gradients(trunk, [u], local_steps=steps, local_rate=0.01)[0] for u in USERS
-        ]
+        alone = [user_gradients(trunk, [u], local_steps=steps, local_rate=0.01)[0] for u in USERS]
         np.testing.assert_allclose(cohort, alone, rtol=1e-4, atol=2e-5)
 
 
@@ -85,7 +83,10 @@ def test_item_gradients_leave_out_items_without_a_row() -> None:
     user = USERS[0]
     hidden = UserTasks(
         np.where(np.arange(7) < 2, -1, user.items),
-        user.factors, user.inputs, user.residual, user.weight,
+        user.factors,
+        user.inputs,
+        user.residual,
+        user.weight,
     )
     trunk = ItemTrunk(ROWS, SHAPE.factors)
     got = user_gradients(trunk, [hidden]).reshape(ROWS, -1)

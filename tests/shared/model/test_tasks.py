@@ -17,7 +17,10 @@ def test_tasks_loss_skips_unobserved_tasks() -> None:
     weights = shape.split(initial_network(shape, 0))
     residual = np.array([[2.0, np.nan]])
     user = UserTasks(
-        np.zeros(1, np.int64), np.zeros((1, 2, 1)), np.zeros((1, 3)), residual,
+        np.zeros(1, np.int64),
+        np.zeros((1, 2, 1)),
+        np.zeros((1, 3)),
+        residual,
         task_weights(np.array([True]), np.array([False])),
     )
     np.testing.assert_array_equal(tasks_loss(user, weights), [2.0, 0.0])
