@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's step for the network block, and that the block learns two tasks, also under noise."""
+"""The server's step for the network block; the block learns two tasks, also under noise."""
 
 import numpy as np
 import pytest
@@ -75,11 +75,11 @@ def made_up(users: int, seed: int) -> list[UserTasks]:
     return people
 
 
-def trained(noise_multiplier: float, rounds: int = 60, clipping_norm: float = 3.0) -> np.ndarray:
-    """Run rounds of clipped sums with a plain Gaussian in the door's place; initial seed 1."""
-    people, rng = made_up(300, seed=2), np.random.default_rng(3)
+def trained(people: list[UserTasks], noise_multiplier: float, noise_seed: int = 3) -> np.ndarray:
+    """Run 60 rounds of clipped sums with a plain Gaussian in the door's place; initial seed 1."""
+    rng, clipping_norm = np.random.default_rng(noise_seed), 3.0
     state = initial_state(initial_network(SHAPE, 1))
-    for _ in range(rounds):
+    for _ in range(60):
         gradients = user_gradients(NetworkTrunk(SHAPE, state.parameters), people)
         norms = np.linalg.norm(gradients, axis=1, keepdims=True)
         total = (gradients * np.minimum(1.0, clipping_norm / norms)).sum(axis=0)
@@ -88,15 +88,23 @@ def trained(noise_multiplier: float, rounds: int = 60, clipping_norm: float = 3.
     return state.average
 
 
-def loss(parameters: np.ndarray) -> np.ndarray:
-    """Loss of each task over 100 people who took no part (seed 4)."""
-    weights = SHAPE.split(parameters)
-    return sum(tasks_loss(user, weights) for user in made_up(100, seed=4))
+def loss_ratio(parameters: np.ndarray) -> np.ndarray:
+    """Loss of each task after over before, on 100 people who took no part (seed 4)."""
+    people = made_up(100, seed=4)
+    before, after = (
+        sum(tasks_loss(user, SHAPE.split(flat)) for user in people)
+        for flat in (initial_network(SHAPE, 1), parameters)
+    )
+    return after / before
 
 
-# Noise multiplier of one round; over 60 rounds 5 is ρ = 1.2 and 0 is no privacy.
-@pytest.mark.parametrize(("noise_multiplier", "gain"), [(0.0, 0.15), (5.0, 0.05)])
-def test_network_lowers_both_losses_of_unseen_people(noise_multiplier: float, gain: float) -> None:
-    before = loss(initial_network(SHAPE, 1))
-    after = loss(trained(noise_multiplier))
-    assert (after < (1 - gain) * before).all(), after / before
+def test_network_lowers_both_losses_of_unseen_people() -> None:
+    assert (loss_ratio(trained(made_up(300, seed=2), 0.0)) < 0.85).all()
+
+
+@pytest.mark.slow
+def test_network_lowers_both_losses_of_unseen_people_under_privacy() -> None:
+    # 60 rounds at 4.65 cost one release at .600: ε = 8 at δ = 1e-5, continuous noise, one cohort.
+    people = made_up(4000, seed=2)
+    ratios = [loss_ratio(trained(people, 4.65, noise_seed)) for noise_seed in (3, 4, 5)]
+    assert (np.array(ratios) < 0.95).all(), ratios
