@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from shared.errors import DataError
 from shared.privacy.accountant import (
     epsilon,
-    gaussian_epsilon,
-    gaussian_mu,
     noise_multiplier,
     rho_for,
     rho_of,
 )
+from simulation.budget import gaussian_epsilon, gaussian_mu
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "accounting.json").read_text())
 GAUSSIANS = [row for row in VECTORS["composed_gaussians"] if row["q"] == "1"]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.privacy.accountant import epsilon, gaussian_epsilon
+from shared.privacy.accountant import epsilon
+from simulation.budget import gaussian_epsilon
 
 dp_accounting = pytest.importorskip("dp_accounting")
 opacus_accountants = pytest.importorskip("opacus.accountants")

@@ -9,15 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.errors import DataError
-from shared.privacy.plan import (
-    Cohort,
-    Part,
-    Plan,
-    mechanism_for,
-    mechanism_of,
-    noise_factors,
-    session_sizes,
-)
+from shared.privacy.plan import Cohort, mechanism_for, mechanism_of
 from shared.privacy.policy import MIN_SIGMA2, Mechanism, sensitivity_squared
 from shared.privacy.query import Block, SumQuery
 
@@ -132,51 +124,6 @@ def test_fits_secure_sum_ends_at_a_thousand_devices():
 
 def test_dropout_of_all_leaves_one_survivor():
     assert Cohort("central", 10, Fraction(1)).min_survivors == 1
-
-
-@given(st.integers(1, 10**6), st.integers(1, 2000))
-def test_session_sizes_deal_every_user_once_into_sessions_that_fit(users, cohort):
-    sizes = session_sizes(users, cohort)
-    assert sum(sizes) == users
-    assert max(sizes) <= cohort
-    assert max(sizes) - min(sizes) <= 1
-
-
-@pytest.mark.parametrize(("users", "cohort"), [(0, None), (5, 0)])
-def test_session_sizes_refuses_nobody(users, cohort):
-    with pytest.raises(DataError):
-        session_sizes(users, cohort)
-
-
-def test_plan_adds_rho_exactly_and_lists_its_queries():
-    parts = (Part(query_of(90), 1, GOOD), Part(query_of(90), 3, GOOD))
-    plan = Plan(parts, 1e-5)
-    assert plan.rho == 4 * GOOD.rho
-    assert [q["share"] for q in plan.queries()] == [0.25, 0.75]
-    assert plan.epsilon(1) < plan.epsilon(2) < plan.epsilon(5)
-    assert plan.epsilon_own_share > plan.epsilon()
-
-
-def test_plan_has_no_own_share_under_central_trust():
-    central = mechanism_of(90, 10**9, Cohort("central", 10))
-    assert Plan((Part(query_of(90), 1, central),), 1e-5).epsilon_own_share is None
-
-
-def test_own_share_of_a_run_of_epsilon_8_over_20_rounds():
-    """The worst number on the page: 21.8 for one round at 100 shares, 103.8 at 900."""
-    from shared.privacy.accountant import rho_for
-
-    for shares, wanted in ((100, 21.8), (900, 103.8)):
-        m = mechanism_for(query_of(90), rho_for(8, 1e-5) / 20, Cohort("distributed", shares))
-        assert Plan((Part(query_of(90), 20, m),), 1e-5).epsilon_own_share == pytest.approx(
-            wanted, rel=0.06
-        )
-
-
-def test_noise_factors_of_local_trust():
-    local = mechanism_of(90, 10**9, Cohort("local", 100))
-    assert noise_factors(Part(query_of(90), 1, local), 4)["local"] == 10
-    assert noise_factors(Part(query_of(90), 1, local), 4)["sessions"] == 2
 
 
 def test_mechanism_is_made_of_integers_and_a_word():
