@@ -67,6 +67,7 @@ def rho_for(target_epsilon: float, delta: float) -> Fraction:
 
     Guarantees:
         - epsilon(rho_for(target, delta), delta) is at most the target
+        - 2**-40 more of rho would pass the target
 
     Raises:
         DataError: the target is not a finite positive number that some ρ reaches.

@@ -48,7 +48,8 @@ class Mechanism:
 
     Guarantees:
         - a Mechanism outside the rules of docs/spec/mechanism.md cannot be built
-        - rho is exact and never below the privacy loss of the sum of noise_shares shares
+        - rho is an exact fraction
+        - rho bounds the Rényi divergence of the sum of noise_shares shares
     """
 
     trust: Trust
