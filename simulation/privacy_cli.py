@@ -10,24 +10,11 @@ import click
 import typer
 
 from shared.errors import DataError, UsageError
-from shared.privacy.accountant import (
-    gaussian_epsilon,
-    gaussian_mu,
-    noise_multiplier,
-    rho_for,
-    rho_of,
-)
-from shared.privacy.plan import (
-    Cohort,
-    Part,
-    Plan,
-    mechanism_for,
-    mechanism_of,
-    noise_factors,
-    session_sizes,
-)
+from shared.privacy.accountant import noise_multiplier, rho_for, rho_of
+from shared.privacy.plan import Cohort, mechanism_for, mechanism_of
 from shared.privacy.policy import MAX_SECURE_SUM, Mechanism, Trust
 from shared.privacy.query import Block, SumQuery
+from simulation.budget import Budget, gaussian_epsilon, gaussian_mu, session_sizes
 
 Format = Literal["text", "json"]
 
@@ -73,8 +60,7 @@ def plan(
     plans = []
     for size in sorted(sizes, reverse=True):
         dealt = session_sizes(users, size)
-        part = Part(query, rounds, mechanism(min(dealt)))
-        plans.append(_figures(Plan((part,), delta, len(dealt))))
+        plans.append(_figures(Budget(mechanism(min(dealt)), rounds, delta, len(dealt))))
     _print(plans if len(plans) > 1 else plans[0], format, "\n\n".join(map(_plan_text, plans)))
 
 
@@ -113,11 +99,10 @@ def _fraction(text: str) -> Fraction:
     return value
 
 
-def _figures(plan: Plan) -> dict[str, Any]:
+def _figures(plan: Budget) -> dict[str, Any]:
     """Return what a plan promises and costs, under the names of the run folder."""
-    (part,) = plan.parts
-    m, rho = part.mechanism, plan.rho
-    factors = noise_factors(part, plan.sessions)
+    m, rho = plan.mechanism, plan.rho
+    factors = plan.noise_factors()
     exact = gaussian_epsilon(math.sqrt(2 * float(rho)), plan.delta)
     ideal = 1 / gaussian_mu(plan.epsilon(), plan.delta)
     factors["conversion"] = noise_multiplier(rho) / ideal
@@ -132,7 +117,7 @@ def _figures(plan: Plan) -> dict[str, Any]:
         "min_survivors": m.min_survivors,
         "cohort_size": m.cohort_size,
         "sessions": plan.sessions,
-        "rounds": part.rounds,
+        "rounds": plan.rounds,
         "trust": m.trust,
         "epsilon_continuous": exact,
         "epsilon_own_share": plan.epsilon_own_share,

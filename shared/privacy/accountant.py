@@ -7,8 +7,7 @@ Releases compose by adding ρ as exact fractions, and that holds when each depen
 can have lost.
 
 Source: Bun, Steinke (2016), "Concentrated Differential Privacy", https://arxiv.org/abs/1605.02065;
-Canonne, Kamath, Steinke (2020), Proposition 12, https://arxiv.org/abs/2004.00010;
-Dong, Roth, Su (2022), "Gaussian Differential Privacy", https://arxiv.org/abs/1905.02383.
+Canonne, Kamath, Steinke (2020), Proposition 12, https://arxiv.org/abs/2004.00010.
 """
 
 import math
@@ -68,6 +67,7 @@ def rho_for(target_epsilon: float, delta: float) -> Fraction:
 
     Guarantees:
         - epsilon(rho_for(target, delta), delta) is at most the target
+        - 2**-40 more of rho would pass the target
 
     Raises:
         DataError: the target is not a finite positive number that some ρ reaches.
@@ -100,36 +100,6 @@ def rho_of(noise_multiplier: float) -> Fraction:
     if not (math.isfinite(noise_multiplier) and 2.0**-9 <= noise_multiplier <= 2.0**30):
         raise DataError(f"noise multiplier must be in [2^-9, 2^30], got {noise_multiplier}.")
     return 1 / (2 * Fraction(noise_multiplier) ** 2)
-
-
-def gaussian_delta(mu: float, epsilon: float) -> float:
-    """Return δ(ε) of one *continuous* Gaussian release with sensitivity/σ = μ: for comparison."""
-    return _phi(mu / 2 - epsilon / mu) - math.exp(epsilon) * _phi(-mu / 2 - epsilon / mu)
-
-
-def gaussian_mu(target_epsilon: float, delta: float) -> float:
-    """Return the μ of the one continuous Gaussian release that is exactly (ε, δ)-DP."""
-    low, high = 1e-6, 100.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (
-            (middle, high) if gaussian_delta(middle, target_epsilon) < delta else (low, middle)
-        )
-    return low
-
-
-def gaussian_epsilon(mu: float, delta: float) -> float:
-    """Return ε of one continuous Gaussian release: what continuous noise would read."""
-    low, high = 0.0, 700.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if gaussian_delta(mu, middle) > delta else (low, middle)
-    return high
-
-
-def _phi(x: float) -> float:
-    """Return the standard normal distribution function."""
-    return math.erfc(-x / math.sqrt(2)) / 2
 
 
 def _argmin(function: Callable[[float], float], low: float, high: float) -> float:

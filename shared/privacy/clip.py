@@ -33,7 +33,7 @@ def clip(vector: Floats | SparseVector, query: SumQuery) -> Floats | SparseVecto
         - every block's norm is at most its clipping norm times 1 + 2**-40
         - a vector with a NaN or an infinity becomes zero everywhere
         - a huge or denormal vector neither overflows nor underflows
-        - with clipping "scale" every non-zero block has exactly its clipping norm
+        - with clipping "scale" every non-zero block has its clipping norm, to 2**-40 of it
         - a sparse vector is clipped as its dense form is
 
     Raises:

@@ -48,7 +48,8 @@ class Mechanism:
 
     Guarantees:
         - a Mechanism outside the rules of docs/spec/mechanism.md cannot be built
-        - rho is exact and never below the privacy loss of the sum of noise_shares shares
+        - rho is an exact fraction
+        - rho bounds the Rényi divergence of the sum of noise_shares shares
     """
 
     trust: Trust
@@ -108,10 +109,9 @@ class Mechanism:
     @property
     def own_share_rho(self) -> Fraction:
         """ρ against somebody who knows all noise but the device's own share."""
-        alone = 0 if self.trust == "central" else self.sigma2
-        if not alone:
+        if self.trust == "central":
             raise DataError("under central trust a device adds no noise of its own.")
-        return Fraction(self.delta2_squared, 2 * alone)
+        return Fraction(self.delta2_squared, 2 * self.sigma2)
 
     def sum_variance(self, survivors: int) -> int:
         """Return the noise variance of a coordinate of the sum, in units of the integers."""

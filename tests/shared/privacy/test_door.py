@@ -102,6 +102,7 @@ def test_authorise_refuses_another_policy_of_the_same_officer():
 
 @given(st.binary(max_size=200), st.binary(max_size=70))
 def test_no_bytes_make_it_raise(payload, signature):
+    """no bytes make it raise."""
     for policy, config in ((Signed(payload, signature), SIGNED), (SIGNED, Signed(payload, b""))):
         assert isinstance(authorise(FLOOR, STATE, policy, config, 0), Refusal)
     label = b"privet/v1/RoundConfig\n"
@@ -110,6 +111,7 @@ def test_no_bytes_make_it_raise(payload, signature):
 
 
 def test_no_round_is_answered_twice_in_whatever_session():
+    """no round is answered twice, in whatever session."""
     after = ask().state
     other = replace(CONFIG, model_hash="11" * 32)
     assert isinstance(ask(other, after, now=10**6), Refusal)
@@ -167,6 +169,7 @@ def attack(count: int, seed: int) -> int:
 
 
 def test_whatever_a_hostile_server_sends_the_sum_of_rho_never_passes_the_cap():
+    """whatever a hostile server sends, the sum of rho never passes the cap."""
     assert attack(20_000, seed=1) > 10
 
 
@@ -176,6 +179,7 @@ def test_a_million_hostile_configs_neither_crash_nor_pass_the_floor():
 
 
 def test_a_charge_cannot_be_built_outside_authorise():
+    """a charge cannot be built outside authorise."""
     with pytest.raises(Refusal):
         Charge(object(), CONFIG, STATE)
     with pytest.raises(Refusal):
@@ -184,6 +188,7 @@ def test_a_charge_cannot_be_built_outside_authorise():
 
 @pytest.mark.parametrize("copier", [lambda c: c, copy.copy, copy.deepcopy])
 def test_a_charge_releases_once_copies_included(copier):
+    """a charge releases once, copies included."""
     charge = ask()
     release(np.ones(8), QUERY, charge, np.random.default_rng(0))
     twin = copier(charge)

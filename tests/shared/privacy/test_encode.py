@@ -39,6 +39,7 @@ def mechanism_of_query(query: SumQuery) -> Mechanism:
 def test_the_squared_norm_of_the_integers_is_at_most_delta2_squared_for_every_input(
     vector, clipping, norm
 ):
+    """the squared norm of the integers is at most delta2_squared for every input."""
     query = query_of(5, 7, clipping=clipping, norm=norm / 3)
     mechanism = mechanism_of_query(query)
     for given_vector in (vector, SparseVector(12, np.arange(12), vector)):
@@ -53,6 +54,7 @@ def test_the_squared_norm_of_the_integers_is_at_most_delta2_squared_for_every_in
 def test_a_nan_user_an_infinite_user_and_a_1e30_user_change_the_sum_by_no_more_than_delta2(
     bad, clipping
 ):
+    """a NaN user, an infinite user and a 1e30 user change the sum by no more than Δ2."""
     query = query_of(50, clipping=clipping)
     mechanism = mechanism_of_query(query)
     rng = np.random.default_rng(3)
@@ -64,7 +66,10 @@ def test_a_nan_user_an_infinite_user_and_a_1e30_user_change_the_sum_by_no_more_t
 
 
 def test_rounding_is_right_on_average():
-    """False alarm 1e-6 over 4 coordinates: 5.2 sd of a mean of 20,000 coins."""
+    """rounding is right on average.
+
+    False alarm 1e-6 over 4 coordinates: 5.2 sd of a mean of 20,000 coins.
+    """
     query = query_of(4, norm=1.0)
     mechanism = mechanism_of_query(query)
     vector = np.array([0.1234567, -0.7654321, 1e-6, 0.5])
@@ -76,6 +81,7 @@ def test_rounding_is_right_on_average():
 
 
 def test_the_zero_vector_becomes_the_zero_vector():
+    """the zero vector becomes the zero vector."""
     query = query_of(3, 4, clipping="scale")
     encoded = encode(np.zeros(7), query, mechanism_of_query(query), np.random.default_rng(0))
     assert not encoded.any()
