@@ -250,7 +250,7 @@ def _rating_only(
     else:
         chosen = rng.permutation(len(found))[:RATING_SAMPLE]
         for case in (found[i] for i in chosen):
-            stars = predictor.rate(case.user, np.arange(items_count))
+            stars = predictor.rate(case.user, np.arange(items_count)).copy()
             stars[case.known] = -np.inf
             best = np.lexsort((rng.random(items_count), -stars))[:K]
             hits.append(bool(np.isin(best, case.held_out).any()))

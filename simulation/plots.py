@@ -49,15 +49,16 @@ def rmse_against_epsilon(runs: Sequence[Figures]) -> bytes:
                 label="private federation",
             )
             axes.set_xscale("log")
-        for run in runs:
-            if run["releases_without_noise"]:
-                axes.axhline(run["rmse"], color="0.4", linestyle="--", label="without noise")
+        for place, run in enumerate(run for run in runs if run["releases_without_noise"]):
+            words = "" if place else "without noise"
+            axes.axhline(run["rmse"], color="0.4", linestyle="--", label=words)
         alone = [run["local_only_rmse"] for run in runs if run["local_only_rmse"] is not None]
         if alone:
             axes.axhline(alone[0], color="0.7", linestyle=":", label="a device alone")
         axes.set_xlabel("ε (larger is less private)")
         axes.set_ylabel("RMSE, stars")
-        axes.legend(frameon=False)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
         return _svg(figure)
 
 
