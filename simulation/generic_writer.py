@@ -3,6 +3,10 @@
 
 import csv
 import io
+import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +14,39 @@ from typing import Any
 import numpy as np
 
 from shared.atomic import replace_file
+from shared.errors import EnvironmentFault
 from simulation.dataset import Dataset
 
 
 def write(folder: Path, dataset: Dataset) -> None:
-    """Write interactions, items, comments, events, users and the declaration.
+    """Write interactions, items, comments, events, users and the declaration, all or nothing.
+
+    Args:
+        folder: A new or empty folder.
+        dataset: What to write.
 
     Raises:
-        EnvironmentFault: the folder cannot be written.
+        EnvironmentFault: the folder cannot be written, or the disk is full; nothing is left.
     """
+    beside = folder.absolute().parent
+    temporary = ""
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix=f".{folder.name}.", dir=beside)
+        made = Path(temporary) / "made"
+        _write_files(made, dataset)
+        os.replace(made, folder)
+    except OSError as wrong:
+        raise EnvironmentFault(
+            f"{folder} must be a new or empty folder to write to, got: {wrong.strerror}.",
+            hint="free some disk space, or name a folder that you may write to.",
+        ) from wrong
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_files(folder: Path, dataset: Dataset) -> None:
+    """Write the files one after another; the folder is not in its place yet."""
     events, items = dataset.interactions, dataset.items
     users = dataset.users
     _table(
@@ -91,12 +119,17 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
 
 
+def _quoted(text: str) -> str:
+    """Write a TOML string; JSON escapes are TOML's, and clean text holds no DEL."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _declaration(dataset: Dataset) -> str:
     """Write dataset.toml."""
     scale = dataset.scale
     lines = [
-        f'name = "{dataset.name}"',
-        f'domain = "{dataset.domain}"',
+        f"name = {_quoted(dataset.name)}",
+        f"domain = {_quoted(dataset.domain)}",
         f"comments = {'true' if dataset.comments_declared else 'false'}",
         "[scale]",
         f"low = {scale.low}",
@@ -104,5 +137,5 @@ def _declaration(dataset: Dataset) -> str:
         f"step = {scale.step}",
     ]
     for name, (low, high) in dataset.bounds.items():
-        lines += [f"[numbers.{name}]", f"low = {low}", f"high = {high}"]
+        lines += [f"[numbers.{_quoted(name)}]", f"low = {low}", f"high = {high}"]
     return "\n".join(lines) + "\n"

@@ -45,7 +45,7 @@ def _file(folder: Path) -> Path | None:
     for path in sorted(path for pattern in PATTERNS for path in folder.glob(pattern)):
         try:
             first: Any = [json.loads(line) for line in islice(text_lines(path), 1)]
-        except (ValueError, DataError):
+        except (ValueError, RecursionError, DataError):
             continue
         if first and isinstance(first[0], dict) and {"asin", "user_id"} & set(first[0]):
             return path
@@ -58,7 +58,8 @@ def read(folder: Path) -> Dataset:
     path = _file(folder)
     if path is None:
         raise DataError(f"{folder} must hold reviews, got none.", hint=f"it takes {FILES}.")
-    events = read_events(_events(path), path, SCALE, fired)
+    names = _names(next(json_rows(path))[1])
+    events = read_events(_events(path), path, SCALE, fired, columns=names)
     catalogue = next((folder / name for name in ITEM_FILES if (folder / name).is_file()), None)
     items = build_items(csv_items(catalogue), {}, fired) if catalogue else None
     return assemble("amazon", SCALE, events, items, fired, comments_declared=True)
@@ -70,9 +71,24 @@ def _events(path: Path) -> Iterator[EventRow]:
         user, item, stars, time, text, title = (review.get(name) for name in names)
         if names is NEW:
             item = item or review.get("asin")
-            time = int(time) // 1000 if time else 0
+            time = _seconds(time)
         comment = join_comment(str(title or ""), str(text or ""))
         yield line, user or "", item or "", stars, time or 0, comment, _votes(review)
+
+
+def _names(review: dict[str, Any]) -> tuple[str, ...]:
+    """Say what this form calls user, item, rating, time, comment and votes, for messages."""
+    if "reviewerID" in review:
+        return (*OLD[:5], "helpful" if "helpful" in review else "vote")
+    return NEW[0], NEW[1] if NEW[1] in review else "asin", *NEW[2:5], "helpful_vote"
+
+
+def _seconds(time: Any) -> Any:
+    """Turn milliseconds into seconds; what is no number stays, to be refused by its line."""
+    try:
+        return int(time) // 1000 if time else 0
+    except (ValueError, TypeError, OverflowError):
+        return time
 
 
 def _votes(review: dict[str, Any]) -> Any:

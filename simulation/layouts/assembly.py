@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import DataError
-from shared.schema import Interactions, Ints, Items, Scale
+from shared.schema import MAX_NAME, Interactions, Ints, Items, Scale, clean_text
 from simulation.dataset import CleaningReport, Dataset, Rows
 from simulation.layouts.events import Events
 from simulation.layouts.items import add_unlisted, build_items
@@ -98,6 +98,13 @@ def _recode(old: Sequence[str], new: Sequence[str]) -> Ints:
 
 
 def rows_of(names: Sequence[str], ids: Sequence[str]) -> Ints:
-    """Return the rows of the names among the ids, -1 where a name is unknown."""
+    """Return the rows of the names among the clean ids, -1 where a name is unknown."""
     rows = {name: row for row, name in enumerate(ids)}
-    return np.array([rows.get(name, -1) for name in names], dtype=np.int64)
+    found = (rows.get(name, -1) for name in names)
+    return np.array(
+        [
+            row if row >= 0 else rows.get(clean_text(name, MAX_NAME)[0], -1)
+            for row, name in zip(found, names, strict=True)
+        ],
+        dtype=np.int64,
+    )

@@ -15,11 +15,12 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from shared.schema import MAX_COMMENT, MAX_NAME, MAX_VOTES, clean_text, winsorise
+from shared.schema import MAX_COMMENT, MAX_NAME, MAX_VOTES, Ints, clean_text, winsorise
 from simulation.dataset import CleaningReport, CommentEvents, Dataset, PublicComments
 from simulation.layouts.assembly import assemble, rows_of
 from simulation.layouts.declaration import ASSUMED_SCALE, Declaration, declared
@@ -73,10 +74,11 @@ def read(folder: Path) -> Dataset:
         domain=told.domain,
         warnings=() if found else (ASSUMED_SCALE,),
     )
+    published, places = _public_comments(root / "comments.csv", dataset, fired)
     full = replace(
         dataset,
-        public_comments=_public_comments(root / "comments.csv", dataset, fired),
-        comment_events=_comment_events(root / "comment_events.csv", dataset, fired),
+        public_comments=published,
+        comment_events=_comment_events(root / "comment_events.csv", dataset, places, fired),
         attributes=_attributes(root / "users.csv", dataset),
     )
     return replace(full, cleaning=CleaningReport.of(fired))
@@ -96,16 +98,22 @@ def _midnight(date: str, path: Path, line: int) -> int | str:
     if not date.strip():
         return ""
     try:
-        day = datetime.datetime.fromisoformat(date.strip()).replace(tzinfo=datetime.UTC)
+        day = datetime.datetime.fromisoformat(date.strip())
     except ValueError:
         raise refuse(path, line, "date", "a date such as 2021-03-28 or empty", "text") from None
-    return int(day.timestamp())
+    return int((day if day.tzinfo else day.replace(tzinfo=datetime.UTC)).timestamp())
 
 
-def _public_comments(path: Path, dataset: Dataset, fired: Counter[str]) -> PublicComments | None:
-    """Read the published comments; those on unknown items are left out and counted."""
+def _public_comments(
+    path: Path, dataset: Dataset, fired: Counter[str]
+) -> tuple[PublicComments | None, Ints]:
+    """Read the published comments; those on unknown items are left out and counted.
+
+    Returns:
+        The comments, and for each row of the file its row among them, -1 where it was left out.
+    """
     if not path.is_file():
-        return None
+        return None, np.zeros(0, dtype=np.int64)
     table = list(csv_rows(path, ("item_id", "text"), ("user_id", "helpful")))
     lines, rows = zip(*table, strict=True) if table else ((), ())
     items, texts, authors, votes = zip(*rows, strict=True) if rows else ((), (), (), ())
@@ -116,15 +124,20 @@ def _public_comments(path: Path, dataset: Dataset, fired: Counter[str]) -> Publi
     known = np.flatnonzero(rows_item >= 0)
     fired["unrated-comment"] += len(table) - len(known)
     cleaned = clean_column(texts, fired, MAX_COMMENT)
-    return PublicComments(
+    places = np.full(len(table), -1, dtype=np.int64)
+    places[known] = np.arange(len(known))
+    told = PublicComments(
         items=rows_item[known],
         authors=rows_of(authors, dataset.users)[known],
         texts=tuple(cleaned[row] for row in known),
         helpful=helpful[known],
     )
+    return told, places
 
 
-def _comment_events(path: Path, dataset: Dataset, fired: Counter[str]) -> CommentEvents | None:
+def _comment_events(
+    path: Path, dataset: Dataset, places: Ints, fired: Counter[str]
+) -> CommentEvents | None:
     """Read what users did on comment pages; events of unknown users or items are left out."""
     if not path.is_file():
         return None
@@ -133,21 +146,23 @@ def _comment_events(path: Path, dataset: Dataset, fired: Counter[str]) -> Commen
     lines, rows = zip(*table, strict=True) if table else ((), ())
     users, items, marks, opened, times = zip(*rows, strict=True) if rows else ((),) * 5
     interested = Column(path, "interested", lines).integers(marks, _mark, "0 or 1")
-    places = Column(path, "opened", lines).integers(opened, _place, "a row of comments.csv")
+    shown = Column(path, "opened", lines).integers(
+        opened, partial(_place, places), "a row of comments.csv, counted from 0, or empty"
+    )
     stamps = Column(path, "timestamp", lines).integers(times, seconds, "seconds or empty")
     user_rows, item_rows = rows_of(users, dataset.users), rows_of(items, dataset.items.ids)
     known = (user_rows >= 0) & (item_rows >= 0)
     fired["unrated-comment"] += len(table) - int(known.sum())
-    columns = (user_rows, item_rows, interested, places, stamps)
+    columns = (user_rows, item_rows, interested, shown, stamps)
     return CommentEvents(*(column[known] for column in columns))
 
 
-def _place(text: str) -> int:
-    """Read the row of a public comment, counted from 0; empty is -1, unknown."""
-    place = int(text) if text.strip() else -1
-    if place < -1:
-        raise ValueError("a row must not be negative")
-    return place
+def _place(places: Ints, text: str) -> int:
+    """Read a row of comments.csv, counted from 0; empty or -1 is -1, unknown."""
+    row = int(text) if text.strip() else -1
+    if not -1 <= row < len(places):
+        raise ValueError("a row must be in comments.csv")
+    return int(places[row]) if row >= 0 else -1
 
 
 def _mark(text: str) -> int:

@@ -112,14 +112,19 @@ def csv_items(path: Path, numbers: Iterable[str] = ()) -> Iterable[ItemRow]:
     dated = "year" if "year" in csv_header(path) else "release"
     optional = ("title", "description", "genres", dated)
     for line, (item, *values) in csv_rows(path, ("item_id", *numbers), optional):
-        if not clean_text(item, MAX_NAME)[0]:
-            raise refuse(path, line, "item_id", "an item's id", "nothing")
+        require_id(path, line, "item_id", item)
         read = {
             name: _number(path, line, name, value)
             for name, value in zip(numbers, values, strict=False)
         }
         title, description, genres, year = values[len(numbers) :]
         yield ItemRow(item, title, description, tuple(genres.split("|")), year, read)
+
+
+def require_id(path: Path, line: int, column: str, item: str) -> None:
+    """Refuse an item without a name."""
+    if not clean_text(item, MAX_NAME)[0]:
+        raise refuse(path, line, column, "an item's id", "nothing")
 
 
 def _number(path: Path, line: int, column: str, value: str) -> float:

@@ -16,7 +16,7 @@ from shared.schema import Scale
 from simulation.dataset import Dataset, Fold, Rows
 from simulation.layouts.assembly import assemble, rows_of
 from simulation.layouts.events import EventRow, read_events
-from simulation.layouts.items import ItemRow, build_items, enrich, require_file
+from simulation.layouts.items import ItemRow, build_items, enrich, require_file, require_id
 from simulation.layouts.reading import split_rows
 
 NAME = "MovieLens 100K"
@@ -51,7 +51,8 @@ def _items(folder: Path) -> Iterable[ItemRow]:
     genre_rows = split_rows(require_file(folder, "u.genre"), "|", 2, "latin-1")
     genres = [name for _, (name, _) in genre_rows]
     path = require_file(folder, "u.item")
-    for _, (item, title, _, _, _, *flags) in split_rows(path, "|", 5 + len(genres), "latin-1"):
+    for line, (item, title, _, _, _, *flags) in split_rows(path, "|", 5 + len(genres), "latin-1"):
+        require_id(path, line, "", item)
         named = (g for g, flag in zip(genres, flags, strict=True) if flag == "1" and g != "unknown")
         title = title if title != "unknown" else ""
         yield ItemRow(item, title, categories=tuple(named))  # the year is in the title
@@ -78,6 +79,10 @@ class Folds(Mapping[str, Fold]):
         if name not in self._names:
             raise KeyError(name)
         return self._rows(f"{name}.base"), self._rows(f"{name}.test")
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is such a fold, without reading it."""
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

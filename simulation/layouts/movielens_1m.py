@@ -13,7 +13,7 @@ from shared.schema import Scale
 from simulation.dataset import Dataset
 from simulation.layouts.assembly import assemble
 from simulation.layouts.events import EventRow, read_events
-from simulation.layouts.items import ItemRow, build_items, enrich, require_file
+from simulation.layouts.items import ItemRow, build_items, enrich, require_file, require_id
 from simulation.layouts.reading import split_rows
 
 NAME = "MovieLens 1M"
@@ -43,7 +43,8 @@ def _events(path: Path) -> Iterator[EventRow]:
 
 def _items(folder: Path) -> Iterator[ItemRow]:
     path = require_file(folder, "movies.dat")
-    for _, (item, title, genres) in split_rows(path, "::", 3, "latin-1"):
+    for line, (item, title, genres) in split_rows(path, "::", 3, "latin-1"):
+        require_id(path, line, "", item)
         yield ItemRow(item, title, categories=tuple(genres.split("|")))  # the year is in the title
 
 

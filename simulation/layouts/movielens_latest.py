@@ -15,12 +15,13 @@ from shared.schema import Scale
 from simulation.dataset import Dataset
 from simulation.layouts.assembly import assemble
 from simulation.layouts.events import EventRow, read_events
-from simulation.layouts.items import ItemRow, build_items, enrich, require_file
+from simulation.layouts.items import ItemRow, build_items, enrich, require_file, require_id
 from simulation.layouts.reading import csv_rows
 
 NAME = "MovieLens latest, 20M and later"
 FILES = "ratings.csv, movies.csv [+ tags.csv]"
 SCALE = Scale(0.5, 5, 0.5)
+COLUMNS = ("userId", "movieId", "rating", "timestamp")
 
 
 def detect(folder: Path) -> bool:
@@ -33,7 +34,8 @@ def read(folder: Path) -> Dataset:
     fired: Counter[str] = Counter()
     path = folder / "ratings.csv"
     tags = _tags(folder / "tags.csv")
-    events = read_events(_events(path, tags), path, SCALE, fired)
+    names = (*COLUMNS, "tag", "")
+    events = read_events(_events(path, tags), path, SCALE, fired, columns=names)
     fired["unrated-comment"] += len(tags)
     items = build_items(enrich(folder, _items(folder)), {}, fired)
     return assemble("ml-latest", SCALE, events, items, fired)
@@ -51,13 +53,13 @@ def _tags(path: Path) -> dict[tuple[str, str], str]:
 
 def _events(path: Path, tags: dict[tuple[str, str], str]) -> Iterator[EventRow]:
     """Read ratings; each takes its tags out, so that those without a rating are left over."""
-    columns = ("userId", "movieId", "rating", "timestamp")
-    for line, (user, item, rating, time) in csv_rows(path, columns):
+    for line, (user, item, rating, time) in csv_rows(path, COLUMNS):
         yield line, user, item, rating, time, tags.pop((user, item), ""), ""
 
 
 def _items(folder: Path) -> Iterator[ItemRow]:
     path = require_file(folder, "movies.csv")
-    for _, (item, title, genres) in csv_rows(path, ("movieId", "title", "genres")):
+    for line, (item, title, genres) in csv_rows(path, ("movieId", "title", "genres")):
+        require_id(path, line, "movieId", item)
         named = () if genres == "(no genres listed)" else tuple(genres.split("|"))
         yield ItemRow(item, title, categories=named)

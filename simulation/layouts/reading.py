@@ -84,7 +84,7 @@ def csv_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
             )
     width = len(header)
     places = [header.index(name) if name in header else width for name in (*required, *optional)]
-    pick = itemgetter(*places)
+    pick = itemgetter(*places, width)  # one more, because of one column it makes no tuple
     records = _csv_records(path)
     next(records)
     for number, fields in records:
@@ -93,7 +93,7 @@ def csv_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
         if len(fields) != width:
             raise refuse(path, number, "", f"{width} fields", str(len(fields)))
         fields.append("")
-        yield number, pick(fields)
+        yield number, pick(fields)[:-1]
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
