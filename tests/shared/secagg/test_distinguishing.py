@@ -19,7 +19,7 @@ from shared.secagg.messages import Kind
 from tests.shared.secagg.sessions import ANSWERS, Session
 
 pytestmark = pytest.mark.statistical
-D = 64
+D = 256
 
 
 def transcript(swapped: bool, salt: str) -> np.ndarray:
