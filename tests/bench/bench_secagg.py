@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secure aggregation against its goals; run with
-``make bench``.
+"""Secure aggregation against its goals; docs/spec/secure-aggregation.md says how to run it.
 
 Each group compares what we do with the floor (the bare key stream) or with Flower's own routine.
 """

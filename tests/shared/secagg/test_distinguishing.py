@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The distinguishing game: does anything that the aggregator saw tell who sent which vector?
 
-Sixteen devices; a coin decides whether devices 0 and 1 swap their (far apart) vectors, which
+Sixteen devices; a coin decides whether devices 0 and 1 swap their (far apart: all bits set, none set) vectors, which
 leaves the sum as it is. A logistic regression on every byte that reached the aggregator guesses
 the coin, trained on one half of the sessions and scored on the other, both ways. Under the null
 hypothesis the mean of the two AUCs has standard deviation 0.289 * sqrt(4 / sessions); the limits
@@ -24,14 +24,14 @@ D = 64
 
 def transcript(swapped: bool, salt: str) -> np.ndarray:
     """All bytes that the aggregator received in one session."""
-    vectors = [np.full(D, 0x0F0F0F0F), np.zeros(D, np.int64)][:: -1 if swapped else 1]
+    vectors = [np.full(D, -1), np.zeros(D, np.int64)][:: -1 if swapped else 1]
     session = Session(16, t=11, d=D, vectors=vectors + [np.arange(D)] * 14, salt=salt)
     for answer in ANSWERS:
         session.stage(answer)
         if answer is not Kind.UNMASK:
             session.questions = session.aggregator.close_stage()
     total, _ = session.aggregator.finish()
-    np.testing.assert_array_equal(total, 0x0F0F0F0F + 14 * np.arange(D))
+    np.testing.assert_array_equal(total, 14 * np.arange(D) - 1)
     return np.frombuffer(b"".join(session.seen), np.uint8)
 
 
