@@ -77,6 +77,8 @@ class RunConfig(BaseModel):
     """Shares of rho over the queries, summing to 1; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Rounds of the trunk's item block; a public rule where unset."""
+    protocol: Literal["drawn", "real"] = "drawn"
+    """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"
     """Text encoder: `default`, a local path, or a hub name."""
     domain: Literal["films", "shop", "social", "courses", "health"] = "films"
@@ -100,6 +102,12 @@ class RunConfig(BaseModel):
         if len(chosen) > 1:
             flags = " and ".join(f"--{_kebab(name)}" for name in chosen)
             raise ValueError(f"at most one choice of privacy must be made, got {flags}")
+        return self
+
+    @model_validator(mode="after")
+    def _real_protocol_needs_shares(self) -> "RunConfig":
+        if self.protocol == "real" and (not self.private or self.trust != "distributed"):
+            raise ValueError("protocol real must have noise under distributed trust")
         return self
 
     @model_validator(mode="after")

@@ -65,7 +65,7 @@ def simulate(
     out: Annotated[str | None, typer.Option(help="Folder of the run; runs/NAME-TIME.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with an unfinished run.")] = None,
     engine: Annotated[str, typer.Option(help="vectorised (ray, flower: reserved).")] = "vectorised",
-    protocol: Annotated[str, typer.Option(help="drawn (real: reserved).")] = "drawn",
+    protocol: Annotated[str | None, typer.Option(help="drawn, or real secure sums.")] = None,
     blocks: Annotated[str | None, typer.Option(hidden=True)] = None,
     objective: Annotated[str | None, typer.Option(hidden=True)] = None,
     diversity: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -76,7 +76,7 @@ def simulate(
     """Run a private federation on ratings, on one machine.
 
     Reserved, not built yet: --blocks, --objective, --diversity, --public-comments,
-    --canaries, --engine ray|flower, --protocol real.
+    --canaries, --engine ray|flower.
     """
     given = dict(locals())
     _refuse_reserved(given)
@@ -99,14 +99,12 @@ def _refuse_reserved(given: dict[str, Any]) -> None:
     """Refuse the names of the contract that are not built yet."""
     asked = [flag for name, flag in RESERVED.items() if given[name] is not None]
     asked += [f"--engine {given['engine']}"] * (given["engine"] in ("ray", "flower"))
-    asked += ["--protocol real"] * (given["protocol"] == "real")
     if asked:
         raise UsageError(f"{asked[0]} is reserved and not built yet.", hint="leave it out for now.")
-    for name, built in (("engine", "vectorised"), ("protocol", "drawn")):
-        if given[name] != built:
-            raise UsageError(
-                f"--{name} must be {built}, got {given[name]}.", hint="leave it out for now."
-            )
+    if given["engine"] != "vectorised":
+        raise UsageError(
+            f"--engine must be vectorised, got {given['engine']}.", hint="leave it out for now."
+        )
 
 
 def _stored_config(resume: str | None) -> Path | None:

@@ -32,6 +32,7 @@ from simulation.layouts import load
 from simulation.noise import SimulationRng
 from simulation.plan import Plan, in_sessions, make_plan
 from simulation.runs import RESULT, RunFolder, default_path
+from simulation.secure import Secure
 from simulation.splits import Split, split
 from simulation.vectorised import Vectorised
 from simulation.village import village
@@ -187,7 +188,8 @@ def _federate(
     """Run the federation on the default engine, every sum remembered in the folder."""
     seeded = config.noise_seed is not None
     source = SimulationRng(config.noise_seed + config.seed) if seeded else OsRandom()  # type: ignore[operator]
-    engine = Vectorised(np.random.default_rng(config.seed), source)
+    kind = Secure if config.protocol == "real" else Vectorised
+    engine = kind(np.random.default_rng(config.seed), source)
     return federate(enrolled, catalogue, plan, folder.remembered(engine.cohort_sum, variant))
 
 
@@ -291,6 +293,7 @@ def _facts(
         "users_per_second": enrolled / seconds if seconds > 0 else None,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "upload_bytes_per_user_round": 4 * dimension,
+        "secure_aggregation": config.protocol if plan.private else None,
         "metrics_private": False,
         "releases_without_noise": bool(plan.releases) and not plan.private,
         "noise": _noise_words(config),
