@@ -142,3 +142,18 @@ def test_epsilon_refuses_what_is_out_of_range(rho, delta):
 def test_rho_for_refuses_what_no_rho_reaches(target):
     with pytest.raises(DataError):
         rho_for(target, 1e-10)
+
+
+@pytest.mark.parametrize("z", [2.0**-9, 2.0**30])
+def test_rho_of_allows_the_ends_of_its_range(z):
+    assert rho_of(z) == 1 / (2 * Fraction(z) ** 2)
+
+
+@pytest.mark.parametrize("z", [2.0**-9 * 0.999, 2.0**30 * 1.001])
+def test_rho_of_refuses_what_is_just_outside(z):
+    with pytest.raises(DataError):
+        rho_of(z)
+
+
+def test_rho_for_reaches_a_target_that_is_met_exactly():
+    assert rho_for(epsilon(Fraction(1), 1e-6), 1e-6) >= 1

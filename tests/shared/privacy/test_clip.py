@@ -132,3 +132,20 @@ def test_policy_and_accountant_load_without_numpy():
         "import shared.privacy.policy, shared.privacy.accountant, shared.privacy.canonical"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("how", ["clip", "scale"])
+def test_clip_cuts_three_blocks_where_they_are(how):
+    query = SumQuery("q", tuple(Block(f"b{n}", n, 0.1 * n) for n in (1, 2, 3)), how, "A test.")
+    dense = np.array([5.0, 3, 4, 2, 1, 2])
+    wanted = [0.1, 0.12, 0.16, 0.2, 0.1, 0.2]
+    where = np.array([5, 1, 0, 4, 2, 3])
+    assert clip(dense, query) == pytest.approx(wanted)
+    assert clip(SparseVector(6, where, dense[where]), query).values == pytest.approx(
+        np.array(wanted)[where]
+    )
+
+
+def test_metric_vector_clamps_figures_and_counts_the_missing_as_0():
+    figures = {"a": 0.25, "b": np.nan, "c": np.inf, "d": -np.inf, "e": 7.0, "f": -1.0}
+    assert list(metric_vector(figures, (*"abcdef", "missing"))) == [0.25, 0, 0, 0, 1, 0, 0, 1]

@@ -164,3 +164,38 @@ def test_dropout_of_all_leaves_one_survivor():
 def test_mechanism_is_made_of_integers_and_a_word():
     assert all(type(v) in (int, str) for v in vars(GOOD).values())
     assert isinstance(GOOD, Mechanism)
+
+
+@pytest.mark.parametrize("dimension", [1, 90])
+def test_mechanism_for_pays_for_tau(dimension):
+    """τ is 2^-340 here, yet a share of ρ that lacks 2^-500 of it buys one unit more of σ'²."""
+    cohort = Cohort("distributed", 100, Fraction(1, 10))
+    m = mechanism_of(dimension, 10**6, cohort)
+    assert mechanism_for(query_of(dimension), m.rho, cohort) == m
+    less = mechanism_for(query_of(dimension), m.rho - Fraction(1, 2**500), cohort)
+    assert less == replace(m, sigma2=10**6 + 1)
+
+
+def test_mechanism_for_refuses_a_share_of_tau_alone():
+    with pytest.raises(DataError, match="2\\^42"):
+        mechanism_for(query_of(4), Fraction(10 * 99, 2**350), Cohort("distributed", 100))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cohort_size": 2**30, "trust": "central"},
+        {"min_survivors": 100},
+        {"min_survivors": 51},
+        {"min_survivors": 51, "max_colluders": 1},
+        {"trust": "local", "min_survivors": 1},
+        {"trust": "central", "max_colluders": 89},
+        {"scaled_norm": 2**12},
+        {"scaled_norm": 15 * 10**3, "dimension": 10**6, "delta2_squared": 2**28},
+        {"delta2_squared": 2**30},
+        {"sigma2": 25},
+        {"sigma2": 2**42},
+    ],
+)
+def test_a_mechanism_may_lie_on_the_edge_of_the_rules(change):
+    assert replace(GOOD, **change).noise_shares >= 1
