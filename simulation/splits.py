@@ -128,11 +128,8 @@ def _users(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple
 def _items(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Mask, Mask, str]:
     """Hold out all ratings of some items: they are new, known by their public features alone."""
     test = _share(len(dataset.items), fraction, rng)[dataset.interactions.items]
-    return (
-        test,
-        np.zeros_like(test),
-        f"all ratings of {100 * fraction:g}% of items, unseen in training",
-    )
+    protocol = f"all ratings of {100 * fraction:g}% of items, unseen in training"
+    return test, np.zeros_like(test), protocol
 
 
 def _share(size: int, fraction: float, rng: np.random.Generator) -> Mask:

@@ -55,6 +55,11 @@ def test_inspect_as_json_counts_what_cleaning_did(capsys, tmp_path):
     assert facts["declared"] == "comments not declared"
 
 
+def test_inspect_prints_a_name_in_brackets_as_it_is(capsys, tmp_path):
+    folder = str(write_folder(tmp_path / "[red] :tea:", GENERIC))
+    assert "[red] :tea:" in text(capsys, "inspect", folder)
+
+
 def test_inspect_knows_the_village(capsys):
     facts = figures(capsys, "inspect", "village")
     assert facts["users"] == 500
