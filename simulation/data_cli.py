@@ -44,7 +44,7 @@ def list_(style: FormatOption = "text") -> None:
     table.add_column("a folder with")
     for row in rows:
         table.add_row(row["layout"], row["files"])
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)
 
 
 @data.command()
@@ -59,7 +59,7 @@ def inspect(
     if style == "json":
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     for name in ("name", "users", "items", "ratings", "comments", "density", "scale", "declared"):
         console.print(f"{name:10} {facts[name]}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -13,7 +13,7 @@ Figures = dict[str, Any]
 
 def print_result(figures: Figures) -> None:
     """Print how good, what federation gains, what privacy costs, where it lies, what to try."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(_quality(figures))
     for line in _sentences(figures):
         console.print(line, soft_wrap=True)
@@ -90,7 +90,7 @@ def _figure(figures: Figures, name: str) -> str:
 
 def print_runs(found: Sequence[tuple[Path, Figures | None]]) -> None:
     """Print one line a run."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not found:
         console.print("no runs here; `privet simulate` makes one.")
         return
@@ -118,15 +118,20 @@ def _epsilon(figures: Figures) -> str:
 def compared(results: Sequence[Figures]) -> list[Figures]:
     """Add the price of privacy to each run: its RMSE less that of the run without noise.
 
-    The reference is the run without noise on the same data, split and seed, if there is one.
+    The reference is the run without noise on the same data, seed and held-out rows, if there is
+    one: a split with another test fraction is another split.
     """
+
+    def held_out(figures: Figures) -> tuple[Any, ...]:
+        told = (figures.get("protocol") or "").partition(";")[0]
+        return figures["data"], figures["split"], figures["seed"], told
+
     rows = []
     for figures in results:
         free = [
             other["rmse"]
             for other in results
-            if other["releases_without_noise"]
-            and all(other[key] == figures[key] for key in ("data", "split", "seed"))
+            if other["releases_without_noise"] and held_out(other) == held_out(figures)
         ]
         rows.append(figures | {"price_of_privacy": figures["rmse"] - free[0] if free else None})
     return rows
@@ -147,4 +152,4 @@ def print_comparison(rows: Sequence[Figures]) -> None:
             "–" if local is None else f"{local - row['rmse']:+.4f}",
             _figure(row, "hr@10"),
         )
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)

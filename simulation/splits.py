@@ -96,7 +96,7 @@ def _random(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tupl
     wanted = np.floor(counts * fraction + rng.random(len(counts))).astype(np.int64)
     wanted = np.minimum(wanted, np.maximum(counts - 1, 0))
     chosen = _rank_within(users, rng.random(len(users))) < wanted[users]
-    return chosen, np.zeros_like(chosen), f"random {fraction:.0%} of each user's ratings"
+    return chosen, np.zeros_like(chosen), f"random {100 * fraction:g}% of each user's ratings"
 
 
 def _leave_one_out(
@@ -119,7 +119,7 @@ def _users(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple
     place = _rank_within(users, np.arange(len(users), dtype=np.float64))
     later = place >= counts[users] // 2
     protocol = (
-        f"{fraction:.0%} of users outside the federation: the later half of their ratings is "
+        f"{100 * fraction:g}% of users outside the federation: the later half of their ratings is "
         "predicted from the earlier half on their device"
     )
     return away & later, away & ~later, protocol
@@ -128,7 +128,8 @@ def _users(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple
 def _items(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Mask, Mask, str]:
     """Hold out all ratings of some items: they are new, known by their public features alone."""
     test = _share(len(dataset.items), fraction, rng)[dataset.interactions.items]
-    return test, np.zeros_like(test), f"all ratings of {fraction:.0%} of items, unseen in training"
+    protocol = f"all ratings of {100 * fraction:g}% of items, unseen in training"
+    return test, np.zeros_like(test), protocol
 
 
 def _share(size: int, fraction: float, rng: np.random.Generator) -> Mask:

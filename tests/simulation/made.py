@@ -26,7 +26,7 @@ ML_100K = {
     "u.data": "10\t2\t3\t500\n2\t1\t5\t400\n2\t3\t1\t300\n10\t1\t4\t600\n",
     "u.genre": "unknown|0\nDrama|1\nFarce|2\n\n",
     "u.item": "1|Tea for Bob (1991)|01-Jan-1991||http://x|0|1|1\n"
-    "2|Caf\xe9 (1994)|01-Jan-1994||http://x|0|1|0\n"
+    "2|Café (1994)|01-Jan-1994||http://x|0|1|0\n"
     "3|unknown||||1|0|0\n",
     "u.user": "2|30|F|baker|00000\n10|41|M|miller|11111\n",
     "u1.base": "2\t1\t5\t400\n10\t2\t3\t500\n",
@@ -35,7 +35,7 @@ ML_100K = {
 
 ML_1M = {
     "ratings.dat": "1::7::5::100\n1::8::3::90\n2::7::1::200\n",
-    "movies.dat": "7::Tea: The Film (2001)::Drama|Farce\n8::Caf\xe9 (1930)::Drama\n9::Unseen::\n",
+    "movies.dat": "7::Tea: The Film (2001)::Drama|Farce\n8::Café (1930)::Drama\n9::Unseen::\n",
     "users.dat": "1::F::25::3::00000\n2::M::56::7::11111\n",
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shared.schema import Interactions, Scale
-from simulation.baselines import ItemUserMean, UserMean
+from simulation.baselines import ITEM_DAMPING, USER_DAMPING, ItemUserMean, UserMean
 from simulation.evaluate import evaluate
 from simulation.layouts import load
 from simulation.splits import split
@@ -61,6 +61,26 @@ def test_item_user_mean_stays_within_the_scale():
     known.ratings[:20] = 1.0
     predicted = ItemUserMean(known, SCALE, 20, 20).rate(1, np.arange(20))
     assert ((predicted >= 1) & (predicted <= 5)).all()
+
+
+def test_item_user_mean_by_hand():
+    made = ItemUserMean(_known([0, 0, 1], [0, 1, 0], [5, 3, 2]), SCALE, 3, 4)
+    mean = 10 / 3
+    item0 = (5 + 2 - 2 * mean) / (2 + ITEM_DAMPING)
+    item1 = (3 - mean) / (1 + ITEM_DAMPING)
+    user0 = (5 - mean - item0 + 3 - mean - item1) / (2 + USER_DAMPING)
+    user1 = (2 - mean - item0) / (1 + USER_DAMPING)
+    expected = mean + user0 + np.array([item0, item1, 0])
+    np.testing.assert_allclose(made.rate(0, np.array([0, 1, 2])), expected)
+    np.testing.assert_allclose(made.rate(1, np.array([0])), mean + item0 + user1)
+    np.testing.assert_allclose(made.rate(2, np.array([3])), mean)
+
+
+@pytest.mark.parametrize("baseline", [UserMean, ItemUserMean])
+def test_baseline_scores_of_one_user_never_reach_the_next(baseline):
+    made = baseline(_known([0, 1], [0, 1], [5, 4]), SCALE, users=2, items=3)
+    made.score(0)[:] = 9
+    assert made.score(1).tolist() == [1, 1, 0]
 
 
 @pytest.mark.parametrize("baseline", [UserMean, ItemUserMean])

@@ -10,7 +10,7 @@ from shared import metrics
 from shared.schema import Interactions
 from simulation import evaluate as module
 from simulation.evaluate import NAMES, clustered_se, evaluate
-from simulation.splits import Split
+from simulation.splits import Split, split
 
 USERS, ITEMS = 40, 300
 KINDS = tuple(("drama",) if item % 2 else ("comedy", "drama") for item in range(ITEMS))
@@ -222,6 +222,84 @@ def test_evaluate_rates_at_most_200_catalogues():
     split = _split("random", 2, users=250)
     _run(Counting(_noise(users=250).scores), split)
     assert sum(count > 2 for count in asked) == 200
+
+
+# --- on a village, whose users differ in length and whose rows have times
+
+
+class Unguarded(Table):
+    """Hands out its own tables, not copies of them."""
+
+    def rate(self, user, items):
+        return self.stars[user] if len(items) == self.stars.shape[1] else self.stars[user][items]
+
+
+def _judge(data, name, predictor, **options):
+    return evaluate(
+        predictor,
+        split(data, name, 0.2),
+        items_count=len(data.items),
+        categories=data.items.categories,
+        seed=0,
+        **options,
+    )
+
+
+def _knows_all(data):
+    table = np.zeros((len(data.users), len(data.items)))
+    table[data.interactions.users, data.interactions.items] = data.interactions.ratings
+    return Table(table)
+
+
+@pytest.mark.parametrize("name", ["random", "leave-one-out", "users", "items"])
+def test_evaluate_gives_an_oracle_perfect_figures_on_every_split(hamlet, name):
+    figures = _judge(hamlet, name, _knows_all(hamlet))
+    assert figures["rmse"] == figures["mae"] == figures["rmse_se"] == 0
+    lists = ("hr@10", "hr@10_full", "recall@10", "ndcg@10", "ndcg@10_full", "ndcg@10_lenskit")
+    assert [figures[key] for key in lists] == pytest.approx([1] * 6)
+
+
+def test_evaluate_gives_newcomers_all_the_error_where_all_are_new(hamlet):
+    guess = _noise(users=len(hamlet.users), items=len(hamlet.items))
+    items, users = (_judge(hamlet, name, guess, ranking=False) for name in ("items", "users"))
+    assert items["rmse_cold_item"] == pytest.approx(items["rmse"])
+    assert users["rmse_cold_user"] == pytest.approx(users["rmse"])
+    assert _judge(hamlet, "random", guess, ranking=False)["rmse_cold_user"] is None
+
+
+def test_evaluate_knows_the_history_of_users_outside_the_federation(hamlet):
+    parts = split(hamlet, "users", 0.2)
+    for case in module._cases(parts, seed=0):
+        mine = parts.history.users == case.user
+        assert not case.unknown(len(hamlet.items))[parts.history.items[mine]].any()
+
+
+def test_evaluate_leaves_the_predictors_tables_as_they_were(hamlet):
+    stars, scores = np.random.default_rng(0).random((2, len(hamlet.users), len(hamlet.items)))
+    for name in ("random", "leave-one-out"):
+        bare = Unguarded(scores.copy(), stars.copy())
+        _judge(hamlet, name, bare)
+        np.testing.assert_array_equal(bare.stars, stars)
+        np.testing.assert_array_equal(bare.scores, scores)
+
+
+def test_sampled_negatives_may_be_what_others_hold_out():
+    parts = _split()
+    held_out = set(parts.test.items.tolist())
+    found = [set(case.sampled(ITEMS)[1:].tolist()) & held_out for case in module._cases(parts, 5)]
+    assert sum(map(len, found)) > USERS
+
+
+def test_sampled_negatives_are_uniform_over_what_is_not_known():
+    # z of each of 278 items over 1,000 seeds: beyond 4.5 in a run of 500
+    parts, counts = _split(users=1), np.zeros(ITEMS)
+    for seed in range(1000):
+        counts[module._cases(parts, seed)[0].sampled(ITEMS)[1:]] += 1
+    free = np.setdiff1d(np.arange(ITEMS), [*parts.train.items, *parts.test.items])
+    share = 99 / len(free)
+    z = (counts[free] / 1000 - share) / np.sqrt(share * (1 - share) / 1000)
+    assert np.abs(z).max() < 4.5
+    assert counts.sum() == counts[free].sum() == 99_000
 
 
 def test_clustered_se_agrees_with_the_bootstrap_over_users():

@@ -8,6 +8,7 @@ from shared.errors import DataError
 from simulation.layouts import LAYOUTS, find_layout, load
 from simulation.layouts.assembly import ID_SET_PUBLIC, canonical_rows, natural_order
 from simulation.layouts.declaration import ASSUMED_SCALE
+from simulation.layouts.reading import text_lines
 from tests.simulation.made import (
     AMAZON_2014,
     AMAZON_2018,
@@ -296,7 +297,42 @@ def test_declaration_refuses_what_it_does_not_know(tmp_path, text, words):
     assert wrong.value.hint
 
 
+@pytest.mark.parametrize(
+    ("files", "name"), [(ML_100K, "u.user"), (ML_1M, "users.dat")], ids=["100K", "1M"]
+)
+def test_movielens_without_a_file_of_people_has_no_attributes(tmp_path, files, name):
+    kept = {file: text for file, text in files.items() if file != name}
+    assert load(str(write_folder(tmp_path, kept, "latin-1"))).attributes == {}
+
+
+def test_generic_skips_blank_lines(tmp_path):
+    text = GENERIC["interactions.csv"].replace("\nbob", "\n\n\nbob") + "\n"
+    data = load(str(write_folder(tmp_path, {"interactions.csv": text})))
+    assert len(data.interactions) == 3
+
+
+def test_generic_tables_of_comments_may_be_empty(tmp_path):
+    heads = {
+        "comments.csv": "item_id,text\n",
+        "comment_events.csv": "user_id,item_id,interested\n",
+    }
+    data = load(str(write_folder(tmp_path, GENERIC | heads)))
+    assert data.public_comments is not None
+    assert data.comment_events is not None
+    assert (len(data.public_comments), len(data.comment_events)) == (0, 0)
+
+
 # --- all layouts
+
+
+def test_file_that_vanished_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.csv must exist"):
+        list(text_lines(tmp_path / "gone.csv"))
+
+
+def test_folder_in_place_of_a_file_is_no_readable_file(tmp_path):
+    with pytest.raises(DataError, match="must be a readable file"):
+        list(text_lines(tmp_path))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.NAME)

@@ -33,6 +33,20 @@ def test_picture_has_the_same_bytes_twice(draw):
     first = draw()
     assert draw() == first
     assert b"<dc:date>" not in first
+    assert b"<dc:creator>" not in first
+    assert not re.search(rb"20\d\d-\d\d-\d\d", first)
+
+
+@pytest.mark.parametrize("picture", [rmse_against_epsilon(RUNS), result_bars(RUN)])
+def test_picture_is_valid_svg(picture):
+    root = ElementTree.fromstring(picture)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.get("viewBox")
+
+
+def test_runs_without_noise_share_one_entry_of_the_legend():
+    text = _text(rmse_against_epsilon([*RUNS, FREE | {"rmse": 0.9}]))
+    assert text.count("without noise") == 1
 
 
 @pytest.mark.parametrize("picture", [rmse_against_epsilon(RUNS), result_bars(RUN)])
