@@ -19,16 +19,17 @@ from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
 from shared.config import RunConfig
 from shared.errors import DataError
 from shared.features import build_catalogue, item_text
-from shared.model.store import save_model
 from shared.privacy.noise import OsRandom
 from shared.ranking import interest
 from shared.schema import Floats, Interactions, Ints, Scale
 from simulation.baselines import ItemUserMean, UserMean
+from simulation.book import keep
 from simulation.dataset import Dataset
 from simulation.doctor import versions
 from simulation.evaluate import evaluate
-from simulation.federation import SharedModel, federate
+from simulation.federation import CohortSum, SharedModel, federate
 from simulation.layouts import load
+from simulation.model_file import save_model
 from simulation.noise import SimulationRng
 from simulation.plan import Plan, in_sessions, make_plan
 from simulation.runs import RESULT, RunFolder, default_path
@@ -164,33 +165,28 @@ def _one_seed(
         )
     plan = make_plan(config, len(enrolled), catalogue)
     say(describe(plan))
+    _state(folder, variant, config, plan)
     started = time.perf_counter()
-    model = _federate(config, plan, enrolled, catalogue, folder, variant)
-    seconds = time.perf_counter() - started
+    with keep(folder, variant, config, plan, len(enrolled), int(time.time())) as book:
+        engine = folder.remembered(_engine(config), variant)
+        model = federate(enrolled, catalogue, plan, book.recorded(engine))
+        seconds = time.perf_counter() - started
+        book.release(_publish(folder, variant, model, stage))
     say("evaluating: shared model, local only, baselines")
     figures = _evaluate(DevicePredictor(model, devices, dataset.scale), parts, dataset, config.seed)
     figures |= _controls(config, parts, dataset, catalogue, devices)
     figures |= _sessions(config, parts, dataset, catalogue, devices, enrolled, folder, variant)
     figures |= plan.figures()
     figures |= _facts(config, parts, dataset, plan, len(enrolled), seconds, stage)
-    _publish(folder, variant, config, plan, model, stage)
     return figures
 
 
-def _federate(
-    config: RunConfig,
-    plan: Plan,
-    enrolled: Sequence[History],
-    catalogue: Catalogue,
-    folder: RunFolder,
-    variant: str,
-) -> SharedModel:
-    """Run the federation on the default engine, every sum remembered in the folder."""
-    seeded = config.noise_seed is not None
-    source = SimulationRng(config.noise_seed + config.seed) if seeded else OsRandom()  # type: ignore[operator]
+def _engine(config: RunConfig) -> CohortSum:
+    """Return the engine of a run; its noise comes from the operating system unless it is seeded."""
+    seed = config.noise_seed
+    source = OsRandom() if seed is None else SimulationRng(seed + config.seed)
     kind = Secure if config.protocol == "real" else Vectorised
-    engine = kind(np.random.default_rng(config.seed), source)
-    return federate(enrolled, catalogue, plan, folder.remembered(engine.cohort_sum, variant))
+    return kind(np.random.default_rng(config.seed), source).cohort_sum
 
 
 def _evaluate(
@@ -258,7 +254,8 @@ def _sessions(
     if dealt is None:
         return {"in_sessions": None}
     plan = make_plan(dealt, len(enrolled), catalogue)
-    model = _federate(dealt, plan, enrolled, catalogue, folder, f"{variant}sessions-")
+    engine = folder.remembered(_engine(dealt), f"{variant}sessions-")
+    model = federate(enrolled, catalogue, plan, engine)
     predictor = DevicePredictor(model, devices, dataset.scale)
     rmse = _evaluate(predictor, parts, dataset, config.seed, ranking=False)["rmse"]
     return {
@@ -310,11 +307,11 @@ def _noise_words(config: RunConfig) -> str:
     return "drawn from the operating system"
 
 
-def _publish(
-    folder: RunFolder, variant: str, config: RunConfig, plan: Plan, model: SharedModel, stage: Stage
-) -> None:
-    """Write policy, released figures, model and catalogue."""
+def _state(folder: RunFolder, variant: str, config: RunConfig, plan: Plan) -> None:
+    """Write what the run promises, before anything is asked."""
     policy = {
+        "purpose": "research: a simulated federation",
+        "tuning": TUNING,
         "trust": config.trust,
         "delta": repr(plan.delta),
         "rho": str(plan.rho),
@@ -325,16 +322,20 @@ def _publish(
             if r.mechanism
         ],
     }
-    where = folder.shared.relative_to(folder.path)
-    if not variant or variant == f"seed{config.seed}-":
-        folder.write_json("policy.json", policy)
-        lines = [
-            json.dumps({"step": i, "query": r.query.name, "rho": float(r.rho), "users": r.users})
-            for i, r in enumerate(plan.releases, 1)
-        ]
-        folder.write("metrics.jsonl", "".join(f"{line}\n" for line in lines))
-    folder.write(where / f"{variant}model.safetensors", save_model(model.statistics))
+    folder.write_json(f"{variant}policy.json", policy)
+    lines = [
+        json.dumps({"step": i, "query": r.query.name, "rho": float(r.rho), "users": r.users})
+        for i, r in enumerate(plan.releases, 1)
+    ]
+    folder.write(f"{variant}metrics.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _publish(folder: RunFolder, variant: str, model: SharedModel, stage: Stage) -> bytes:
+    """Write model and catalogue; return the bytes of the model file."""
+    file = save_model(model)
+    folder.write(folder.shared.relative_to(folder.path) / f"{variant}model.safetensors", file)
     save_catalogue(folder.path / "catalogue.safetensors", stage.catalogue, stage.basis)
+    return file
 
 
 def describe(plan: Plan) -> str:

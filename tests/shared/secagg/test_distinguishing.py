@@ -2,10 +2,11 @@
 """The distinguishing game: does anything that the aggregator saw tell who sent which vector?
 
 Sixteen devices; a coin decides whether devices 0 and 1 swap their vectors, which are far apart
-(all bits set, none set); the sum stays as it is. A logistic
-regression on every byte that reached the aggregator guesses the coin, trained on one half of the sessions and scored on the other, both ways. Under the null
-hypothesis the mean of the two AUCs has standard deviation 0.289 * sqrt(4 / sessions); the limits
-below are 2.33 of them: one alarm in a hundred clean runs (the seeds are fixed, so each either
+(all bits set, none set); the sum stays as it is. A logistic regression on every byte that reached
+the aggregator guesses the coin, trained on one half of the sessions and scored on the other, both
+ways. Under the null hypothesis the mean of the two AUCs has standard deviation
+0.289 * sqrt(4 / sessions); the limits below are 2.33 of them on either side: two alarms in a
+hundred clean runs (the seeds are fixed, so each either
 alarms always or never).
 """
 
