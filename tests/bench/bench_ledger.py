@@ -11,7 +11,7 @@ from tests.shared.ledger import made
 
 
 def main(count):
-    """Write a ledger of ``count`` records, a round of 1,000 publications each, and replay it."""
+    """Write and replay ``count`` records: rounds of 100 records, a checkpoint each."""
     steps, number = [("run_open", made.run_open(rho_cap="2000000", participations_max=10**9))], 0
     while len(steps) < count:
         number += 1
