@@ -118,9 +118,10 @@ def _warning(noise: str) -> str | None:
 def _budget(found: Replay) -> Facts:
     book, cap = found.book, found.run["rho_cap"]
     if not book.private:
-        return {"state": "no budget: nothing was protected", "spent": None}
+        return {"state": "no budget: nothing was protected", "spent": None, "cap_epsilon": None}
     if not book.rounds:
-        return {"state": "nothing left any device, so nothing was spent", "spent": "0.0 %"}
+        words = "nothing left any device, so nothing was spent"
+        return {"state": words, "spent": "0.0 %", "cap_epsilon": None}
     share = float(book.rho / Fraction(cap))
     state = "within budget" if share < 0.999 else "exhausted: no further release is allowed"
     cap_epsilon = epsilon(Fraction(cap), float(Fraction(found.run["delta"])))
