@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import DataError
 from shared.privacy.accountant import (
+    MAX_RHO,
     RHO_STEP,
     epsilon,
     noise_multiplier,
@@ -157,3 +158,18 @@ def test_rho_of_refuses_what_is_just_outside(z):
 
 def test_rho_for_reaches_a_target_that_is_met_exactly():
     assert rho_for(epsilon(Fraction(1), 1e-6), 1e-6) >= 1
+
+
+@pytest.mark.parametrize("rho", [1, 1000, MAX_RHO])
+def test_epsilon_is_moved_up_by_what_floats_can_lose(rho):
+    wanted = conversion(Fraction(rho), Fraction(1e-6) - Fraction(1, 2**60))
+    assert epsilon(Fraction(rho), 1e-6) >= wanted * (1 + 0.99 * 2**-40)
+
+
+def test_epsilon_of_no_release_is_0():
+    assert epsilon(Fraction(0), 1e-6) == 0
+
+
+def test_epsilon_refuses_a_delta_that_the_sampler_uses_up():
+    with pytest.raises(DataError, match="delta"):
+        epsilon(Fraction(1), 2.0**-60)

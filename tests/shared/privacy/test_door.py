@@ -306,23 +306,3 @@ def test_floor_refuses_what_is_no_floor(change):
 def test_round_config_refuses_two_dimensions():
     with pytest.raises(DataError, match="dimension"):
         replace(CONFIG, mechanism=mechanism_of(9, 100, Cohort("central", 100)))
-
-
-@pytest.mark.parametrize(("users", "largest"), [(1, 10**5), (943, 10**5), (10**6, 10**7)])
-def test_policy_allows_delta_up_to_1e_5_and_a_tenth_of_an_account(users, largest):
-    assert replace(POLICY, users=users, delta=Fraction(1, largest)).users == users
-    with pytest.raises(DataError, match="delta"):
-        replace(POLICY, users=users, delta=Fraction(1, largest) + Fraction(1, 10**12))
-
-
-def test_policy_allows_the_ends_of_its_range_of_users():
-    assert replace(POLICY, users=2**40, delta=Fraction(1, 2**50)).users == 2**40
-    for users in (0, 2**40 + 1):
-        with pytest.raises(DataError, match="users must be"):
-            replace(POLICY, users=users, delta=Fraction(1, 2**50))
-
-
-def test_abort_keeps_those_of_seven_days():
-    week = 7 * 24 * 3600
-    state = replace(STATE, aborts_s=(99, 100, 101, 100 + week, 101 + week))
-    assert abort(state, 100 + week).aborts_s == (101, 100 + week, 100 + week)

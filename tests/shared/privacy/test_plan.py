@@ -199,3 +199,54 @@ def test_mechanism_for_refuses_a_share_of_tau_alone():
 )
 def test_a_mechanism_may_lie_on_the_edge_of_the_rules(change):
     assert replace(GOOD, **change).noise_shares >= 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cohort_size", 0),
+        ("cohort_size", 2**30 + 1),
+        ("min_survivors", 0),
+        ("min_survivors", 101),
+        ("max_colluders", -1),
+        ("max_colluders", 90),
+        ("dimension", 0),
+        ("dimension", 2**28 // 225 + 1),
+        ("scaled_norm", 2**12 - 1),
+        ("scaled_norm", 2**14 + 1),
+        ("delta2_squared", GOOD.delta2_squared - 1),
+        ("delta2_squared", 2**30 + 1),
+        ("sigma2", 24),
+        ("sigma2", 2**42 + 1),
+        ("sigma2", 1.0),
+    ],
+)
+def test_mechanism_names_the_field_that_is_just_outside(field, value):
+    with pytest.raises(DataError, match=f"^{field} must be"):
+        replace(GOOD, trust="central", **{field: value})
+
+
+@pytest.mark.parametrize("colluders", [2, 3])
+def test_mechanism_refuses_survivors_who_are_no_honest_majority(colluders):
+    with pytest.raises(DataError, match=r"^min_survivors must be"):
+        replace(GOOD, min_survivors=51, max_colluders=colluders)
+
+
+def test_mechanism_refuses_a_vector_that_is_long_for_its_norm():
+    with pytest.raises(DataError, match=r"^scaled_norm squared must be"):
+        replace(GOOD, scaled_norm=2**12, dimension=2**24 // 225 + 1)
+    edge = replace(GOOD, scaled_norm=4200, dimension=4200**2 // 225)
+    assert edge.dimension == 78400
+
+
+def test_mechanism_for_may_use_the_largest_variance():
+    cohort = Cohort("distributed", 100)
+    m = mechanism_of(90, 2**42, cohort)
+    assert mechanism_for(query_of(90), m.rho, cohort) == m
+
+
+@pytest.mark.parametrize("scaled_norm", [2**13, 2**12])
+def test_mechanism_for_halves_the_integers_when_the_noise_is_too_large(scaled_norm):
+    cohort = Cohort("central", 10)
+    m = mechanism_of(90, 2**42 - 1, cohort, scaled_norm)
+    assert mechanism_for(query_of(90), m.rho, cohort) == m
