@@ -149,3 +149,15 @@ def test_clip_cuts_three_blocks_where_they_are(how):
 def test_metric_vector_clamps_figures_and_counts_the_missing_as_0():
     figures = {"a": 0.25, "b": np.nan, "c": np.inf, "d": -np.inf, "e": 7.0, "f": -1.0}
     assert list(metric_vector(figures, (*"abcdef", "missing"))) == [0.25, 0, 0, 0, 1, 0, 0, 1]
+
+
+def test_clip_leaves_a_block_of_exactly_its_norm_to_the_last_bit():
+    assert list(clip(np.array([0.3, 0.4, 0, 0, 0, 0, 2.0]), query_of())) == [
+        0.3,
+        0.4,
+        0,
+        0,
+        0,
+        0,
+        2,
+    ]

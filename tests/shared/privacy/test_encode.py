@@ -129,3 +129,24 @@ def test_residues_return_the_integers(integers):
 
 def test_residues_add_modulo_2_to_the_32():
     assert from_residues(to_residues(np.array([2**31]))) == -(2**31)
+
+
+def test_round_within_tosses_a_coin_for_every_coordinate():
+    """False alarm 1e-18: 64 halves, all rounded one way."""
+    rounded = round_within(np.full(64, 10.5), 10**6, np.random.default_rng(0))
+    assert set(rounded) == {10, 11}
+
+
+def test_round_within_never_moves_an_integer():
+    class Low(np.random.Generator):
+        def random(self, size):
+            return np.zeros(size)
+
+    rng = Low(np.random.PCG64(0))
+    assert list(round_within(np.array([0.0, -3.0, 0.5]), 100, rng)) == [0, -3, 1]
+
+
+def test_round_within_allows_the_bound_itself_and_keeps_the_shape():
+    rng = np.random.default_rng(0)
+    assert list(round_within(np.array([3.0, 4.0]), 25, rng)) == [3, 4]
+    assert list(round_within(np.array([3.0, 4.0]), 24, rng)) == [0, 0]

@@ -192,6 +192,7 @@ def test_mechanism_for_refuses_a_share_of_tau_alone():
         {"trust": "central", "max_colluders": 89},
         {"scaled_norm": 2**12},
         {"scaled_norm": 15 * 10**3, "dimension": 10**6, "delta2_squared": 2**28},
+        {"dimension": 2**28 // 225, "delta2_squared": 2**30},
         {"delta2_squared": 2**30},
         {"sigma2": 25},
         {"sigma2": 2**42},
