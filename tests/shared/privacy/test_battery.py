@@ -49,8 +49,11 @@ def battery() -> list[str]:
         failed.append("a repeated item is accepted")
     except encode.DataError:
         pass
-    for vector in (np.zeros(16), tame, tame * 50):
+    some = SparseVector(16, np.arange(0, 16, 2), tame[:8])
+    for vector in (np.zeros(16), tame, tame * 50, some):
         centre = encode.encode(vector, QUERY, MECHANISM, np.random.default_rng(0))
+        if isinstance(centre, SparseVector):
+            centre = np.bincount(centre.indices, centre.values, 16).astype(np.int64)
         noise = np.array([send(vector, OsRandom()) for _ in range(RELEASES)]) - centre
         for block in (noise[:, :8], noise[:, 8:]):
             spread = (block.astype(float) ** 2).sum() / MECHANISM.sigma2
@@ -158,6 +161,20 @@ BUGS = {
 }  # fmt: skip
 
 
+def test_the_battery_catches_noise_that_a_sparse_vector_overwrites(monkeypatch):
+    honest = door.release
+
+    def mutant(vector, query, charge, rng, source):
+        sent = honest(vector, query, charge, rng, source)
+        if isinstance(vector, SparseVector):
+            encoded = encode.encode(vector, query, MECHANISM, rng)
+            sent.residues[encoded.indices] = encode.to_residues(encoded.values)
+        return sent
+
+    monkeypatch.setattr(door, "release", mutant)
+    assert battery()
+
+
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_battery_catches(bug, monkeypatch):
     for place, name, mutant in BUGS[bug]:
@@ -169,7 +186,7 @@ def test_the_battery_catches_noise_that_depends_on_the_data(monkeypatch):
     honest = door.release
 
     def mutant(vector, query, charge, rng, source):
-        scale = 1 if not np.any(vector) else 4
+        scale = 4 if isinstance(vector, SparseVector) or np.any(vector) else 1
         monkeypatch.setattr(
             door, "discrete_gaussian", lambda v, n, s: discrete_gaussian(v // scale, n, s)
         )

@@ -161,3 +161,12 @@ def test_clip_leaves_a_block_of_exactly_its_norm_to_the_last_bit():
         0,
         2,
     ]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64])
+def test_clip_works_in_float64_whatever_it_is_given(kind):
+    given = np.array([3, 4, 0, 0, 0, 0, 9], dtype=kind)
+    sparse = clip(SparseVector(7, np.arange(7), given), query_of())
+    for clipped in (clip(given, query_of()), sparse.values):
+        assert clipped.dtype == np.float64
+        assert list(clipped) == list(clip(given.astype(np.float64), query_of()))

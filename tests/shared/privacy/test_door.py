@@ -17,6 +17,7 @@ from shared.errors import BudgetExceeded, CohortTooSmall, DataError, Refusal
 from shared.privacy.canonical import Signed, canonical, digest, parse, sign
 from shared.privacy.door import Charge, PolicyRefused, abort, authorise, decide, release
 from shared.privacy.encode import encode, from_residues
+from shared.privacy.noise import discrete_gaussian
 from shared.privacy.plan import Cohort, mechanism_of
 from shared.privacy.policy import DeviceState, Floor, Mechanism, Policy, RoundConfig
 from shared.privacy.query import Block, SparseVector, SumQuery
@@ -306,3 +307,21 @@ def test_floor_refuses_what_is_no_floor(change):
 def test_round_config_refuses_two_dimensions():
     with pytest.raises(DataError, match="dimension"):
         replace(CONFIG, mechanism=mechanism_of(9, 100, Cohort("central", 100)))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_release_sends_the_integers_plus_noise_on_every_coordinate(sparse):
+    """A sparse vector's own coordinates carry noise as all others do."""
+    dense = np.array([0.0, 0.5, 0, 0, -0.5, 0, 0.1, 0])
+    where = np.flatnonzero(dense)
+    vector = SparseVector(8, where, dense[where]) if sparse else dense
+    noise = discrete_gaussian(MECHANISM.sigma2, 8, SimulationRng(3))
+    wanted = encode(vector, QUERY, MECHANISM, np.random.default_rng(0))
+    if sparse:
+        integers = np.zeros(8, dtype=np.int64)
+        integers[where] = wanted.values
+    else:
+        integers = wanted
+    sent = release(vector, QUERY, ask(), np.random.default_rng(0), SimulationRng(3)).residues
+    assert (from_residues(sent) == noise + integers).all()
+    assert integers.any()

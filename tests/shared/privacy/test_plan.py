@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from shared.errors import DataError
 from shared.privacy.plan import Cohort, mechanism_for, mechanism_of
-from shared.privacy.policy import MIN_SIGMA2, Mechanism, sensitivity_squared
+from shared.privacy.policy import MAX_SIGMA2, MIN_SIGMA2, Mechanism, sensitivity_squared
 from shared.privacy.query import Block, SumQuery
 
 
@@ -251,3 +251,8 @@ def test_mechanism_for_halves_the_integers_when_the_noise_is_too_large(scaled_no
     cohort = Cohort("central", 10)
     m = mechanism_of(90, 2**42 - 1, cohort, scaled_norm)
     assert mechanism_for(query_of(90), m.rho, cohort) == m
+
+
+def test_no_mechanism_of_1000_devices_passes_the_residues():
+    """8·√n·σ' and n·Δ2 at their largest: under a third of 2^31, so the wrap rule always holds."""
+    assert 1000 * 2**15 + 8 * (1000 * MAX_SIGMA2) ** 0.5 < 2**31 / 3
