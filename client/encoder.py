@@ -201,9 +201,10 @@ def load_encoder(name_or_path: str = "default", cache_dir: str | Path | None = N
         label = "all-MiniLM-L6-v2"
     else:
         given = Path(name_or_path).expanduser()
-        folder = given if given.is_dir() else _from_hub(name_or_path)
+        local = bool(name_or_path) and given.is_dir()  # "" would be the working folder
+        folder = given if local else _from_hub(name_or_path)
         digest = weights_digest(folder)
-        label = given.resolve().name if given.is_dir() else name_or_path
+        label = given.resolve().name if local else name_or_path
     name = f"{label}@{digest[:16]}"
     cache = VectorCache(Path(cache_dir), name) if cache_dir is not None else None
     return SentenceEncoder(folder, name, cache)

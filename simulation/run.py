@@ -4,9 +4,10 @@
 import json
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,11 @@ from simulation.federation import CohortSum, SharedModel, federate
 from simulation.layouts import load
 from simulation.model_file import save_model
 from simulation.noise import SimulationRng
-from simulation.plan import Plan, in_sessions, make_plan
+from simulation.plan import Plan, Release, in_sessions, make_plan
 from simulation.runs import RESULT, RunFolder, default_path
 from simulation.secure import Secure
 from simulation.splits import Split, split
-from simulation.vectorised import Vectorised
+from simulation.vectorised import Answer, Vectorised
 from simulation.village import village
 
 TUNING = "defaults were chosen on villages, ml-latest-small and training parts; not in epsilon"
@@ -169,7 +170,8 @@ def _one_seed(
     started = time.perf_counter()
     with keep(folder, variant, config, plan, len(enrolled), int(time.time())) as book:
         engine = folder.remembered(_engine(config), variant)
-        model = federate(enrolled, catalogue, plan, book.recorded(engine))
+        booked = announced(book.recorded(engine), plan, say)
+        model = federate(enrolled, catalogue, plan, booked)
         seconds = time.perf_counter() - started
         book.release(_publish(folder, variant, model, stage))
     say("evaluating: shared model, local only, baselines")
@@ -336,6 +338,27 @@ def _publish(folder: RunFolder, variant: str, model: SharedModel, stage: Stage) 
     folder.write(folder.shared.relative_to(folder.path) / f"{variant}model.safetensors", file)
     save_catalogue(folder.path / "catalogue.safetensors", stage.catalogue, stage.basis)
     return file
+
+
+def announced(cohort_sum: CohortSum, plan: Plan, say: Say) -> CohortSum:
+    """Wrap an engine: one line a round, of public and released quantities only."""
+    rounds = sum(release.rounds for release in plan.releases)
+    spent, number = Fraction(0), 0
+
+    def told(release: Release, server_round: int, answers: Iterable[Answer]) -> Floats:
+        nonlocal spent, number
+        started = time.perf_counter()
+        total = cohort_sum(release, server_round, answers)
+        number += 1
+        spent += release.mechanism.rho if release.mechanism else 0
+        share = f"ρ {float(spent / plan.rho):.1%} of cap" if plan.private else "no noise"
+        say(
+            f"round {number}/{rounds}  {release.query.name}  invited {release.users}  "
+            f"survivors {release.users}  {share}  {time.perf_counter() - started:.1f} s"
+        )
+        return total
+
+    return told
 
 
 def describe(plan: Plan) -> str:
