@@ -9,7 +9,16 @@ import pytest
 from scipy import stats
 
 from shared.errors import DataError
-from shared.privacy.noise import MAX_VARIANCE, OsRandom, _coins, _invert, _tables, discrete_gaussian
+from shared.privacy import noise
+from shared.privacy.noise import (
+    MAX_VARIANCE,
+    OsRandom,
+    _attempt,
+    _coins,
+    _invert,
+    _tables,
+    discrete_gaussian,
+)
 from simulation.noise import SimulationRng
 from tests.shared.privacy.exact import exact_discrete_gaussian, probabilities
 
@@ -146,3 +155,26 @@ def test_discrete_gaussian_draws_again_when_too_few_are_kept():
 def test_simulation_rng_repeats_a_seed_and_separates_two():
     draws = [tuple(discrete_gaussian(10**6, 5, SimulationRng(s))) for s in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
+
+
+@pytest.mark.parametrize("variance", [1024, 10**5, 2**30 + 1, MAX_VARIANCE])
+def test_the_coins_of_a_draw_complete_the_square(variance, monkeypatch):
+    """Exact: the digits tossed for |x| = ky + z are those of t = x² - (ky)², in base 64."""
+    tossed = []
+
+    def heads(coins, digit, words, source):
+        tossed.append(digit)
+        return np.ones(digit.size, dtype=bool)
+
+    monkeypatch.setattr(noise, "_coins", heads)
+    tables = _tables(variance)
+    draws = _attempt(tables, 500, OsRandom()).tolist()
+    k = 1 << tables.shift
+    t = [
+        sum(int(d) << (6 * j) for j, d in enumerate(digits)) for digits in zip(*tossed, strict=True)
+    ]
+    wanted = [x * x - (k * (abs(x) // k)) ** 2 for x in draws]
+    assert len(draws) >= 400
+    if len(draws) == 500:  # no draw was a negative zero
+        assert t == wanted
+    assert set(wanted) <= set(t)
