@@ -18,7 +18,7 @@ from client.encoder import load_encoder
 from client.training import History
 from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
 from shared.config import RunConfig
-from shared.errors import DataError
+from shared.errors import DataError, UsageError
 from shared.features import build_catalogue, item_text
 from shared.privacy.noise import OsRandom
 from shared.ranking import interest
@@ -91,7 +91,8 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     out = config.resume or config.out
     path = Path(out) if out else default_path(Path("runs"), stage.dataset.name, now)
     with RunFolder(path, publishable=publishable, resume=config.resume is not None) as folder:
-        folder.write("config.toml", config.to_toml())
+        if not (path / "config.toml").exists():
+            folder.write("config.toml", config.to_toml())
         results = []
         for seed in range(config.seed, config.seed + config.seeds):
             variant = f"seed{seed}-" if config.seeds > 1 else ""
@@ -251,12 +252,15 @@ def _sessions(
     folder: RunFolder,
     variant: str,
 ) -> dict[str, Any]:
-    """Above 1,000 users, repeat the run in secure sums of a size that exists today."""
+    """Above 1,000 users, repeat the run in secure sums of a size that exists today.
+
+    Its sums are not part of the book, so they stay private as the figure made of them does.
+    """
     dealt = in_sessions(config, len(enrolled))
     if dealt is None:
         return {"in_sessions": None}
     plan = make_plan(dealt, len(enrolled), catalogue)
-    engine = folder.remembered(_engine(dealt), f"{variant}sessions-")
+    engine = folder.remembered(_engine(dealt), f"{variant}sessions-", hidden=True)
     model = federate(enrolled, catalogue, plan, engine)
     predictor = DevicePredictor(model, devices, dataset.scale)
     rmse = _evaluate(predictor, parts, dataset, config.seed, ranking=False)["rmse"]
@@ -324,7 +328,14 @@ def _state(folder: RunFolder, variant: str, config: RunConfig, plan: Plan) -> No
             if r.mechanism
         ],
     }
-    folder.write_json(f"{variant}policy.json", policy)
+    stated = folder.path / f"{variant}policy.json"
+    if stated.exists() and json.loads(stated.read_text("utf-8")) != policy:
+        raise UsageError(
+            "a run must go on with the settings that its policy.json states, and got others.",
+            hint="leave the privacy flags out with --resume, or start a new run.",
+        )
+    if not stated.exists():
+        folder.write_json(stated.name, policy)
     lines = [
         json.dumps({"step": i, "query": r.query.name, "rho": float(r.rho), "users": r.users})
         for i, r in enumerate(plan.releases, 1)

@@ -74,12 +74,18 @@ class RunFolder:
         """Write a value as readable JSON."""
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def remembered(self, cohort_sum: CohortSum, variant: str = "") -> CohortSum:
-        """Wrap an engine: a sum that was stored is read back, never drawn again."""
+    def remembered(
+        self, cohort_sum: CohortSum, variant: str = "", *, hidden: bool = False
+    ) -> CohortSum:
+        """Wrap an engine: a sum that was stored is read back, never drawn again.
+
+        Sums that no ledger holds are hidden: published, they would cost more than the run says.
+        """
+        root = self.path / "private" if hidden else self.shared
 
         def stored(release: Release, server_round: int, answers: Iterable[Answer]) -> Floats:
             name = f"{variant}{release.query.name}-{server_round:04d}.safetensors"
-            file = self.shared / "releases" / name
+            file = root / "releases" / name
             if file.exists():
                 return _read_sum(file)
             total = cohort_sum(release, server_round, answers)

@@ -20,7 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from shared.errors import PrivetError
+from shared.errors import PrivetError, UsageError
 from shared.ledger import chain
 from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint, read_checkpoint
 from shared.ledger.records import ClaimExceeded, LedgerFault, parse, receipt_commitment
@@ -123,6 +123,12 @@ def locate(path: Path) -> Path:
     for folder in (path / "ledger", path, path.parent):
         if (folder / chain.RECORDS).is_file():
             return folder
+    several = sorted(found.parent.name for found in path.glob(f"*-ledger/{chain.RECORDS}"))
+    if several:
+        raise UsageError(
+            f"PATH must name one ledger, got a folder of {len(several)}.",
+            hint=f"name one of them: {', '.join(several[:8])}.",
+        )
     raise LedgerFault("there is no records.jsonl here.", field=path.name)
 
 

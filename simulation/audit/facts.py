@@ -36,11 +36,13 @@ def gather(run: Path) -> Facts:
     """
     ledger = locate(run)
     found = replay(ledger)
-    home = ledger.parent if ledger.name == "ledger" else ledger
-    policy = _json(home / "policy.json")
+    variant = ledger.name.removesuffix("ledger")  # "seed3-" where a run has several seeds
+    home = ledger.parent if ledger.name.endswith("ledger") else ledger
+    variant = variant if home != ledger else ""
+    policy = _json(home / f"{variant}policy.json")
     stated = {"policy": policy, "config": _toml(home / "config.toml")}
-    stated |= {"env": _json(home / "env.json"), "metrics": _last(home / "metrics.jsonl")}
-    model = home / "model.safetensors"
+    stated |= {"env": _json(home / "env.json"), "metrics": _last(home / f"{variant}metrics.jsonl")}
+    model = home / f"{variant}model.safetensors"
     return summarise(found, stated, model.stat().st_size if model.exists() else None) | {
         "ledger": contents(ledger),
     }
@@ -72,7 +74,7 @@ def summarise(found: Replay, stated: Mapping[str, Any], model_bytes: int | None)
         "accounts": [_accounts(found, count) for count in (2, 5)],
         "protected": _protected(found),
         "trust": _trust(found, model_bytes),
-        "exceptions": _exceptions(found),
+        "exceptions": [*_together(found, flat["config"]), *_exceptions(found)],
         "fields": _fields(found, flat),
         "attacks": [dict(audit) for audit in book.audits],
         "burn": [[number, number_of(rho)] for number, rho in book.burn],
@@ -224,6 +226,18 @@ def _trust(found: Replay, model_bytes: int | None) -> list[Facts]:
             "could": "test guesses about a person on it",
             "defence": "the noise: ε as above" if noised else "nothing: no noise",
         },
+    ]
+
+
+def _together(found: Replay, config: Mapping[str, str]) -> list[str]:
+    """Say what the seeds of one folder cost together: each is a release on the same data."""
+    seeds = int(config.get("seeds", "1"))
+    if seeds < 2 or found.epsilon is None or not found.book.rho:
+        return []
+    value = epsilon(seeds * found.book.rho, float(Fraction(found.run["delta"])))
+    return [
+        f"One of {seeds} seeds on the same data. The guarantee above is this seed's alone: what "
+        f"all {seeds} publish together costs ε = {number_of(value, 4)}."
     ]
 
 

@@ -76,6 +76,13 @@ def save_key(path: Path, key: Ed25519PrivateKey) -> None:
         file.write(key.private_bytes(*form, serialization.NoEncryption()))
 
 
+def run_key(run: Path) -> Path:
+    """Return where the key of a run folder, or of one seed's ledger in it, is kept."""
+    if run.name.endswith("ledger"):
+        return run.parent / RUN_KEY.parent / f"{run.name}.key"
+    return run / RUN_KEY
+
+
 def write(run: Path, out: Path, *, key: Ed25519PrivateKey | None = None) -> Written:
     """Write the report of a run.
 
@@ -88,8 +95,8 @@ def write(run: Path, out: Path, *, key: Ed25519PrivateKey | None = None) -> Writ
         LedgerFault: The ledger does not verify.
         ClaimExceeded: A claim is exceeded; there is then no report to sign.
     """
-    if key is None and (run / RUN_KEY).exists():
-        key = load_key(run / RUN_KEY)
+    if key is None and (kept := run_key(run)).exists():
+        key = load_key(kept)
     facts = gather(run)
     body = canonical(facts)
     page = render(facts, body).encode("utf-8")

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import privet
+from shared.errors import UsageError
 from shared.ledger import chain
 from shared.ledger.replay import replay
-from simulation import simulate
+from simulation import plan, simulate
+from simulation.audit.facts import gather
 from simulation.dataset import Dataset
 from simulation.generic_writer import write
 from simulation.model_file import load_model, save_model
@@ -133,3 +135,39 @@ def test_model_file_predicts_what_the_model_predicts(folder: Path, tmp_path: Pat
     assert save_model(model) == data
     stars = model.rate(History(np.array([1, 5]), np.array([1.0, -1.0])), np.arange(10))
     assert np.isfinite(stars).all()
+
+
+def test_report_of_one_seed_states_what_all_seeds_cost(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(folder, tmp_path / "r", seeds=2, seed=5)
+    ledger, page = tmp_path / "r" / "seed6-ledger", str(tmp_path / "r.html")
+    facts = gather(ledger)
+    assert "One of 2 seeds" in facts["exceptions"][0]
+    assert facts["stated"]["policy"]["tuning"]
+    assert facts["model_bytes"]
+    assert privet.main(["audit", "report", str(ledger), "--out", page]) == 0
+    assert privet.main(["audit", "verify", page]) == 0
+    assert privet.main(["audit", "replay", str(tmp_path / "r")]) == 2
+    assert "seed5-ledger, seed6-ledger" in capsys.readouterr().err
+
+
+def test_every_published_sum_is_in_the_book(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repetition in sessions draws sums of its own: they would double what a run costs."""
+    monkeypatch.setattr(plan, "MAX_SECURE_SUM", 50)
+    figures = run(folder, tmp_path / "r")
+    assert figures["in_sessions"]
+    published = list((tmp_path / "r" / "releases").iterdir())
+    assert len(published) == replay(tmp_path / "r").book.released
+
+
+def test_run_does_not_go_on_with_another_budget(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "r")
+    before = {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()}
+    with pytest.raises(UsageError, match="settings"):
+        simulate(
+            data=str(folder), encoder="characters", resume=str(tmp_path / "r"), target_epsilon=20
+        )
+    assert before == {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()}
