@@ -317,6 +317,7 @@ def _state(folder: RunFolder, variant: str, config: RunConfig, plan: Plan) -> No
     """Write what the run promises, before anything is asked."""
     policy = {
         "purpose": "research: a simulated federation",
+        "justification": "chosen by whoever ran the simulation; --target-epsilon, 8 by default",
         "tuning": TUNING,
         "trust": config.trust,
         "delta": repr(plan.delta),
