@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from client.encoder import load_encoder
 from shared.catalogue import Catalogue
 from shared.features import build_catalogue, item_text
 from simulation.dataset import Dataset
+from simulation.generic_writer import write
 from simulation.village import village
 
 
@@ -13,6 +16,14 @@ from simulation.village import village
 def hamlet() -> Dataset:
     """A small village."""
     return village(120, 60, seed=11)
+
+
+@pytest.fixture(scope="session")
+def folder(hamlet: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hamlet as a folder in the generic layout."""
+    path = tmp_path_factory.mktemp("data") / "hamlet"
+    write(path, hamlet)
+    return path
 
 
 @pytest.fixture(scope="session")

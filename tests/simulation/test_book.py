@@ -14,17 +14,8 @@ from shared.ledger import chain
 from shared.ledger.replay import replay
 from simulation import plan, simulate
 from simulation.audit.facts import gather
-from simulation.dataset import Dataset
-from simulation.generic_writer import write
 from simulation.model_file import load_model, save_model
 from simulation.vectorised import Vectorised
-
-
-@pytest.fixture(scope="module")
-def folder(hamlet: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "hamlet"
-    write(path, hamlet)
-    return path
 
 
 def run(folder: Path, out: Path, **options: Any) -> dict[str, Any]:

@@ -10,8 +10,6 @@ import pytest
 
 import privet
 from simulation import simulate
-from simulation.dataset import Dataset
-from simulation.generic_writer import write
 
 FIGURES = [
     "rmse", "mae", "baseline_user_mean_rmse", "baseline_item_user_mean_rmse", "local_only_rmse",
@@ -25,13 +23,6 @@ FIGURES = [
     "metrics_private", "tuning", "protocol", "run_dir", "seed",
 ]  # fmt: skip
 """The contract of `privet simulate --format json`."""
-
-
-@pytest.fixture(scope="module")
-def folder(hamlet: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "hamlet"
-    write(path, hamlet)
-    return path
 
 
 def run(folder: Path, out: Path, **options: Any) -> dict[str, Any]:

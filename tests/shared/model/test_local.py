@@ -45,3 +45,8 @@ def test_predict_kernel_equals_the_ridge_when_likeness_is_off(local, monkeypatch
     items, ratings = np.array([4, 9, 2]), np.array([1.5, -0.5, 0.5])
     linear = predict(*local, items, ratings, np.arange(40), kernel=False)
     np.testing.assert_allclose(predict(*local, items, ratings, np.arange(40)), linear)
+
+
+def test_kernel_likes_the_rated_item_best(local):
+    got = predict(*local, np.array([4]), np.array([1.5]), np.arange(40))
+    assert np.argmax(got - local[0].offset) == 4

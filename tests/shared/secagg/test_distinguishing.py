@@ -56,10 +56,10 @@ def test_transcript_does_not_tell_who_sent_what() -> None:
 
 
 def test_game_is_won_when_masks_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: without masks the same regression passes the limit of the test above."""
+    """The control: the same regression finds the coin once there are no masks."""
     for module in (device, aggregator):
         monkeypatch.setattr(module, "add_mask", lambda *_, **__: None)
-    assert advantage(60) > 0.5 + 0.174
+    assert advantage(60) > 0.9
 
 
 @pytest.mark.slow
