@@ -31,6 +31,8 @@ from simulation.baselines import ItemUserMean, UserMean
 from simulation.book import keep
 from simulation.dataset import Dataset
 from simulation.doctor import versions
+from simulation.domains import DOMAINS
+from simulation.domains import domain as domain_of
 from simulation.evaluate import evaluate
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
@@ -89,6 +91,7 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     """
     publishable = config.private and config.noise_seed is None
     stage = prepare(config, say)
+    config = with_default_budget(config, stage.dataset.domain)
     now = datetime.now(UTC)
     out = config.resume or config.out
     path = Path(out) if out else default_path(Path("runs"), stage.dataset.name, now)
@@ -106,6 +109,24 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     return figures
 
 
+def with_default_budget(config: RunConfig, domain: str) -> RunConfig:
+    """Fill in the budget of the domain where a private run was given none.
+
+    Example:
+        >>> with_default_budget(RunConfig(), "health").target_epsilon
+        2.0
+    """
+    given = config.target_epsilon or config.noise_multiplier
+    if given or not config.private or domain not in DOMAINS:
+        return config
+    return config.model_copy(update={"target_epsilon": domain_of(domain).target_epsilon})
+
+
+def _note(dataset: Dataset) -> str | None:
+    """Return the sentence that must stand beside every recommendation of a domain, if any."""
+    return (domain_of(dataset.domain).note or None) if dataset.domain in DOMAINS else None
+
+
 def prepare(config: RunConfig, say: Say) -> Stage:
     """Load the data and encode the public catalogue."""
     if config.data == "village":
@@ -118,6 +139,8 @@ def prepare(config: RunConfig, say: Say) -> Stage:
         f"{dataset.name}: {len(dataset.users)} users, {len(dataset.items)} items, "
         f"{len(dataset.interactions)} ratings"
     )
+    if note := _note(dataset):
+        say(f"note: {note}")
     started = time.perf_counter()
     texts = item_text(dataset.items)
     encoder = load_encoder(config.encoder, cache_dir())
@@ -303,6 +326,7 @@ def _facts(
         "releases_without_noise": bool(plan.releases) and not plan.private,
         "noise": _noise_words(config),
         "tuning": TUNING,
+        "note": _note(dataset),
     }
 
 
