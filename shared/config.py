@@ -79,6 +79,10 @@ class RunConfig(BaseModel):
     """Blocks of the trunk to train; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Rounds of the trunk's item block; a public rule where unset."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
+    public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the training comments that their authors publish; none where unset."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"

@@ -27,14 +27,16 @@ from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
 from shared.schema import Floats
 from simulation.baselines import ItemUserMean, UserMean
+from simulation.beyond import beyond, diverse
 from simulation.book import keep
+from simulation.cache import cache_dir
 from simulation.comments import comment_figures
 from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor, devices_of
 from simulation.doctor import versions
 from simulation.domains import DOMAINS
 from simulation.domains import domain as domain_of
-from simulation.evaluate import evaluate
+from simulation.evaluate import Rerank, evaluate
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
@@ -136,16 +138,6 @@ def prepare(config: RunConfig, say: Say) -> Stage:
     return Stage(dataset, catalogue, basis, time.perf_counter() - started)
 
 
-def cache_dir() -> Path:
-    """Return where vectors of public texts are kept between runs."""
-    import os
-
-    root = os.environ.get("PRIVET_CACHE_DIR")
-    if root:
-        return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "privet"
-
-
 def _set_threads(threads: int | None) -> None:
     """Limit torch's threads; numpy follows the environment of the process."""
     if threads is not None:
@@ -179,8 +171,11 @@ def _one_seed(
         seconds = time.perf_counter() - started
         book.release(_publish(folder, variant, model, stage))
     say("evaluating: shared model, what each block gained, local only, baselines")
-    figures = _evaluate(DevicePredictor(model, devices, dataset.scale), parts, dataset, config.seed)
+    shown = DevicePredictor(model, devices, dataset.scale)
+    rerank = diverse(catalogue, config.diversity)
+    figures = _evaluate(shown, parts, dataset, config.seed, rerank=rerank)
     figures |= comment_figures(model, devices, parts, dataset)
+    figures |= beyond(config, model, devices, parts, dataset, figures["protocol"])
     figures |= _gains(model, plan, devices, parts, dataset, figures["rmse"])
     figures |= _controls(config, parts, dataset, catalogue, devices)
     figures |= _sessions(config, parts, dataset, catalogue, devices, enrolled, folder, variant)
@@ -198,7 +193,13 @@ def _engine(config: RunConfig) -> CohortSum:
 
 
 def _evaluate(
-    predictor: DevicePredictor, parts: Split, dataset: Dataset, seed: int, *, ranking: bool = True
+    predictor: DevicePredictor,
+    parts: Split,
+    dataset: Dataset,
+    seed: int,
+    *,
+    ranking: bool = True,
+    rerank: Rerank | None = None,
 ) -> dict[str, Any]:
     """Evaluate one predictor with the researcher's full view."""
     return evaluate(
@@ -208,6 +209,7 @@ def _evaluate(
         categories=dataset.items.categories,
         seed=seed,
         ranking=ranking,
+        rerank=rerank,
     )
 
 
