@@ -1,88 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device computes for each query: one vector about its owner, still to pass the door.
+"""What a device computes for each question: one vector about its owner, still to pass the door.
 
-The simulator calls the same functions for every simulated device.
+A device calls `answers` with its owner alone; the simulator, with all simulated devices.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from shared.model.prior import CLIPPING_NORM
+from shared.model.history import History as History
+from shared.model.prior import prior_vector
 from shared.model.statistics import item_sums_rows
 from shared.model.trunk_items import trunk_rows
-from shared.model.view import TrunkView
-from shared.privacy.query import Block, SparseVector, SumQuery
+from shared.model.view import ItemSumsView, PriorView, TrunkView, View
+from shared.privacy.query import SparseVector
 from shared.schema import Floats, Ints
 
-
-@dataclass(frozen=True)
-class History:
-    """One owner's ratings, oldest first; private."""
-
-    items: Ints
-    """Rows of the catalogue, (n,), each at most once."""
-    ratings: Floats
-    """Ratings in r', (n,)."""
-
-    def __len__(self) -> int:
-        return len(self.items)
+Answer = Floats | SparseVector
+"""One device's vector before the door; private."""
 
 
-def item_sums_query(items: int) -> SumQuery:
-    """Return the one-shot query about all items: how well liked, how often rated.
+def answers(view: View, devices: Sequence[History]) -> Iterator[Answer]:
+    """Compute each device's answer to one question.
 
     Args:
-        items: Length of the catalogue.
+        view: What the server sent. Public.
+        devices: What each device knows; a device passes its owner alone. Private.
+
+    Yields:
+        One vector a device, in their order, neither clipped nor scaled. Private.
     """
-    return SumQuery(
-        name="item_sums",
-        blocks=(Block("items", 2 * items, 1.0),),
-        clipping="scale",
-        purpose="Learn how well each item is liked, and how often it is rated.",
-    )
+    match view:
+        case ItemSumsView():
+            yield from (item_sums_vector(device, view) for device in devices)
+        case PriorView():
+            for device in devices:
+                yield prior_vector(view.tower, view.basis, device.items, device.ratings)
+        case TrunkView():
+            yield from (trunk_items_vector(device, view) for device in devices)
 
 
-def population_prior_query(size: int) -> SumQuery:
-    """Return the query about how tastes differ between people.
-
-    Args:
-        size: First and second moments asked for, see `shared.model.prior.prior_size`.
-    """
-    return SumQuery(
-        name="population_prior",
-        blocks=(Block("moments", size, CLIPPING_NORM),),
-        clipping="clip",
-        purpose="Learn in which ways tastes differ between people, and how much.",
-    )
-
-
-def trunk_items_query(rows: int, factors: int) -> SumQuery:
-    """Return the query of one round of the trunk's item block.
-
-    Args:
-        rows: Items M that have factors.
-        factors: k, factors of an item.
-    """
-    return SumQuery(
-        name="trunk_items",
-        blocks=(Block("items", rows * (1 + factors), 1.0),),
-        clipping="scale",
-        purpose="Improve each item's place in the shared model.",
-    )
-
-
-def item_sums_vector(history: History, items: int) -> SparseVector:
+def item_sums_vector(history: History, view: ItemSumsView) -> SparseVector:
     """Answer `item_sums`: a row (deviation, count) at every rated item, zero elsewhere.
 
     Args:
         history: The owner's ratings. Private.
-        items: Length of the catalogue.
+        view: What the server sent. Public.
 
     Returns:
         A vector of dimension 2·items, not yet scaled to its norm. Private.
     """
-    return _at_rows(history.items, item_sums_rows(history.ratings), items)
+    return _at_rows(history.items, item_sums_rows(history.ratings), view.items)
 
 
 def trunk_items_vector(history: History, view: TrunkView) -> SparseVector:

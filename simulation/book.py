@@ -22,14 +22,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from client.training import Answer
+from server.plan import Plan, Release
 from shared.config import RunConfig
 from shared.ledger.chain import LedgerWriter
 from shared.ledger.records import canonical
 from shared.schema import Floats
 from simulation.federation import CohortSum
-from simulation.plan import Plan, Release
 from simulation.runs import RunFolder
-from simulation.vectorised import Answer
 
 NOT_AUDITED = {
     "name": "canaries",

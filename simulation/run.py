@@ -15,11 +15,15 @@ from typing import Any
 import numpy as np
 
 from client.encoder import load_encoder
-from client.training import History
+from client.training import Answer
+from server.plan import Plan, Release, in_sessions, make_plan
 from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
 from shared.config import RunConfig
 from shared.errors import DataError, UsageError
 from shared.features import build_catalogue, item_text
+from shared.model.file import save_model
+from shared.model.history import History
+from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
 from shared.ranking import interest
 from shared.schema import Floats, Interactions, Ints, Scale
@@ -28,15 +32,13 @@ from simulation.book import keep
 from simulation.dataset import Dataset
 from simulation.doctor import versions
 from simulation.evaluate import evaluate
-from simulation.federation import CohortSum, SharedModel, federate
+from simulation.federation import CohortSum, federate
 from simulation.layouts import load
-from simulation.model_file import save_model
 from simulation.noise import SimulationRng
-from simulation.plan import Plan, Release, in_sessions, make_plan
 from simulation.runs import RESULT, RunFolder, default_path
 from simulation.secure import Secure
 from simulation.splits import Split, split
-from simulation.vectorised import Answer, Vectorised
+from simulation.vectorised import Vectorised
 from simulation.village import village
 
 TUNING = "defaults were chosen on villages, ml-latest-small and training parts; not in epsilon"

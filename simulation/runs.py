@@ -23,12 +23,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from client.training import Answer
+from server.plan import Release
 from shared.atomic import replace_file
 from shared.errors import DataError, EnvironmentFault, UsageError
 from shared.schema import Floats
 from simulation.federation import CohortSum
-from simulation.plan import Release
-from simulation.vectorised import Answer
 
 RESULT = Path("private") / "result.json"
 

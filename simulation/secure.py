@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from client.training import Answer
+from server.plan import Release
 from shared.errors import UsageError
 from shared.ledger.records import canonical
 from shared.privacy.encode import decode, encode
@@ -19,9 +21,7 @@ from shared.privacy.policy import Mechanism
 from shared.privacy.query import SparseVector
 from shared.schema import Floats, Ints
 from shared.secagg.terms import Terms
-from simulation.plan import Release
 from simulation.protocol import secure_sum
-from simulation.vectorised import Answer
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from client.training import Answer
+from server.plan import Release
 from shared.privacy.clip import clip
 from shared.privacy.encode import decode, encode
 from shared.privacy.noise import RandomSource, discrete_gaussian
 from shared.privacy.query import SparseVector
 from shared.schema import Floats, Ints
-from simulation.plan import Release
-
-Answer = Floats | SparseVector
 
 
 @dataclass(frozen=True)

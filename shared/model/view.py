@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server sends for one round of the trunk's item block; public."""
+"""What the server sends with each question: all that a device needs beside its owner; public."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,25 @@ MAX_COORDINATES = 2**15
 
 
 @dataclass(frozen=True)
+class ItemSumsView:
+    """What goes with `item_sums`: nothing but how many items there are."""
+
+    items: int
+
+
+@dataclass(frozen=True)
+class PriorView:
+    """What goes with `population_prior`."""
+
+    tower: Tower
+    """Before any trunk round."""
+    basis: Floats
+    """B, (K, p): the directions asked about."""
+
+
+@dataclass(frozen=True)
 class TrunkView:
-    """The trunk as devices see it in one round."""
+    """The trunk as devices see it in one round of `trunk_items`."""
 
     tower: Tower
     """As moved by earlier rounds."""
@@ -31,6 +48,9 @@ class TrunkView:
     def rows(self) -> int:
         """Items M that have factors."""
         return int(self.place.max(initial=-1)) + 1
+
+
+View = ItemSumsView | PriorView | TrunkView
 
 
 def row_count(items: int, factors: int) -> int:

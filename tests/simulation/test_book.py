@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import privet
+from server import plan
 from shared.errors import UsageError
 from shared.ledger import chain
 from shared.ledger.replay import replay
-from simulation import plan, simulate
+from shared.model.file import load_model, save_model
+from simulation import simulate
 from simulation.audit.facts import gather
-from simulation.model_file import load_model, save_model
 from simulation.vectorised import Vectorised
 
 
@@ -116,8 +117,8 @@ def test_book_of_exact_sums_is_keyed(folder: Path, tmp_path: Path) -> None:
 
 
 def test_model_file_predicts_what_the_model_predicts(folder: Path, tmp_path: Path) -> None:
-    from client.training import History
     from shared.catalogue import load_catalogue
+    from shared.model.history import History
 
     run(folder, tmp_path / "r", target_epsilon=20)
     catalogue, _, _ = load_catalogue(tmp_path / "r" / "catalogue.safetensors")

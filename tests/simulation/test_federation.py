@@ -4,17 +4,19 @@
 import numpy as np
 import pytest
 
-from client.training import History, trunk_items_vector
+from client.training import trunk_items_vector
+from server.plan import make_plan
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
+from shared.model.history import History
 from shared.model.prior import Prior
+from shared.model.released import SharedModel
 from shared.model.tower import build_tower
 from shared.model.trunk_items import directions
 from shared.model.view import TrunkView
 from shared.privacy.noise import OsRandom
 from simulation.dataset import Dataset
-from simulation.federation import SharedModel, federate
-from simulation.plan import make_plan
+from simulation.federation import federate
 from simulation.run import histories
 from simulation.splits import Split, split
 from simulation.vectorised import Vectorised

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.training import item_sums_query
+from server.plan import Release
 from shared.errors import DataError, EnvironmentFault, UsageError
-from simulation.plan import Release
+from shared.model.queries import item_sums_query
 from simulation.runs import RESULT, RunFolder, default_path, list_runs, read_result
 
 

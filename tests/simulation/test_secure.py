@@ -5,8 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.training import History, item_sums_query, item_sums_vector
+from client.training import item_sums_vector
+from server.plan import Release
 from shared.errors import UsageError
+from shared.model.history import History
+from shared.model.queries import item_sums_query
+from shared.model.view import ItemSumsView
 from shared.privacy.accountant import rho_for
 from shared.privacy.encode import decode
 from shared.privacy.plan import Cohort
@@ -14,10 +18,10 @@ from simulation import simulate
 from simulation.dataset import Dataset
 from simulation.generic_writer import write
 from simulation.noise import SimulationRng
-from simulation.plan import Release
 from simulation.secure import Secure
 
 ITEMS, USERS = 12, 18
+VIEW = ItemSumsView(ITEMS)
 
 
 def release(sessions: int = 1) -> Release:
@@ -28,7 +32,9 @@ def release(sessions: int = 1) -> Release:
 def answers() -> list[object]:
     rng = np.random.default_rng(2)
     return [
-        item_sums_vector(History(rng.permutation(ITEMS)[:4], rng.uniform(-2, 1, 4)), ITEMS)
+        item_sums_vector(
+            History(rng.permutation(ITEMS)[:4], rng.uniform(-2, 1, 4)), ItemSumsView(ITEMS)
+        )
         for _ in range(USERS)
     ]
 

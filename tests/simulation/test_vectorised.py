@@ -4,16 +4,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from client.training import History, item_sums_query, item_sums_vector
+from client.training import item_sums_vector
+from server.plan import Release
 from shared.config import RunConfig
+from shared.model.history import History
+from shared.model.queries import item_sums_query
+from shared.model.view import ItemSumsView
 from shared.privacy.accountant import rho_for
 from shared.privacy.noise import OsRandom
 from shared.privacy.plan import Cohort
 from simulation.noise import SimulationRng
-from simulation.plan import Release
 from simulation.vectorised import Answer, Vectorised
 
 ITEMS = 40
+VIEW = ItemSumsView(ITEMS)
 
 
 def release(**options: object) -> Release:
@@ -29,7 +33,7 @@ def answers(users: int = 100) -> list[Answer]:
     rng = np.random.default_rng(5)
     return [
         item_sums_vector(
-            History(np.sort(rng.permutation(ITEMS)[:8]), rng.uniform(-2.5, 1.5, 8)), ITEMS
+            History(np.sort(rng.permutation(ITEMS)[:8]), rng.uniform(-2.5, 1.5, 8)), VIEW
         )
         for _ in range(users)
     ]
@@ -63,6 +67,8 @@ def test_cohort_sum_draws_afresh_unless_seeded() -> None:
 def test_one_broken_device_moves_the_sum_by_no_more_than_its_norm() -> None:
     asked = release(no_privacy=True)
     good = answers()
-    bad = item_sums_vector(History(np.arange(3), np.array([np.nan, 1e30, np.inf])), ITEMS)
+    bad = item_sums_vector(
+        History(np.arange(3), np.array([np.nan, 1e30, np.inf])), ItemSumsView(ITEMS)
+    )
     moved = engine().cohort_sum(asked, 1, [*good, bad]) - engine().cohort_sum(asked, 1, good)
     assert float(np.linalg.norm(moved)) <= asked.query.clipping_norm

@@ -10,9 +10,9 @@ from safetensors.numpy import load, save
 from shared.catalogue import Catalogue
 from shared.errors import DataError
 from shared.model.prior import Prior
+from shared.model.released import SharedModel
 from shared.model.statistics import ItemStatistics
 from shared.model.tower import build_tower
-from simulation.federation import SharedModel
 
 FORMAT = "privet-model-1"
 

@@ -3,11 +3,11 @@ from collections.abc import Callable
 
 import pytest
 
+from server.plan import Plan, in_sessions, make_plan
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
 from shared.privacy.accountant import epsilon
-from simulation.plan import Plan, in_sessions, make_plan
 
 Make = Callable[..., Plan]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from client.training import item_sums_query, population_prior_query, trunk_items_query
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
 from shared.model.plan import budget_rule
 from shared.model.prior import prior_length
+from shared.model.queries import item_sums_query, population_prior_query, trunk_items_query
 from shared.model.view import row_count
 from shared.privacy.accountant import epsilon, noise_multiplier, rho_for, rho_of
 from shared.privacy.plan import Cohort, mechanism_for

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole algorithm from the server's side, on one page: ask, sum, step, ask again.
+
+All that the server learns is what `ask` returns: noisy sums. With each question it sends a public
+view; devices solve their user vector, compute their answer (`client.training`) and pass the door.
+Simulation and deployment run this page and differ in `ask` alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from server.plan import Plan, Release
+from shared.catalogue import Catalogue
+from shared.model.prior import prior_basis, prior_step
+from shared.model.released import SharedModel
+from shared.model.statistics import denoise
+from shared.model.tower import Tower
+from shared.model.trunk_items import ItemBlock, directions, item_step, moved
+from shared.model.view import ItemSumsView, PriorView, TrunkView, View, heaviest
+from shared.schema import Floats
+
+Ask = Callable[[Release, int, View], Floats]
+"""Sends a view to the devices of a round (from 1) and returns their noisy sum, (d,)."""
+
+
+def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
+    """Improve one shared model with many devices.
+
+    Args:
+        catalogue: The public catalogue, I items.
+        plan: Which queries, how often, with which mechanism.
+        ask: The only way from devices to the server.
+
+    Returns:
+        The shared model; public under the plan's ρ.
+    """
+    model = SharedModel.before_any_release(catalogue)
+    if "item_sums" in plan:
+        model = learn_items(catalogue, plan["item_sums"], ask)
+    if "population_prior" in plan:
+        model = learn_prior(model, plan["population_prior"], ask)
+    if "trunk_items" in plan:
+        model = replace(model, tower=train_items(model, plan, ask))
+    return model
+
+
+def learn_items(catalogue: Catalogue, asked: Release, ask: Ask) -> SharedModel:
+    """Learn how well each item is liked and how often it is rated; build the tower of it."""
+    items = len(catalogue)
+    sums = ask(asked, 1, ItemSumsView(items))
+    return SharedModel.of_items(
+        catalogue, denoise(sums.reshape(items, 2), asked.noise_std, catalogue)
+    )
+
+
+def learn_prior(model: SharedModel, asked: Release, ask: Ask) -> SharedModel:
+    """Learn in which directions people differ; their mean moves into the offsets."""
+    basis = prior_basis(model.tower, model.statistics)
+    total = ask(asked, 1, PriorView(model.tower, basis))
+    prior = prior_step(total, asked.noise_std, asked.users, basis)
+    return replace(model, prior=prior, tower=model.tower.shifted(prior.mean))
+
+
+def train_items(model: SharedModel, plan: Plan, ask: Ask) -> Tower:
+    """Learn offsets and factors of the heaviest items, round by round; return the moved tower."""
+    asked, factors, preference = plan["trunk_items"], plan.factors, plan.preference
+    statistics, prior = model.statistics, model.prior
+    rows = heaviest(statistics.weight, asked.query.dimension // (1 + factors))
+    place = np.full(len(statistics.weight), -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    axes = directions(model.tower, statistics, prior, factors)
+    block = ItemBlock.zeros(len(rows), factors)
+    current = model.tower
+    for server_round in range(1, asked.rounds + 1):
+        total = ask(asked, server_round, TrunkView(current, prior, axes, preference, place))
+        block = item_step(
+            block,
+            total.reshape(len(rows), 1 + factors),
+            asked.noise_std,
+            statistics.take(rows),
+            preference=preference,
+        )
+        deltas = np.zeros((len(place), 1 + factors))
+        deltas[rows] = block.deltas
+        current = moved(model.tower, replace(block, deltas=deltas), axes)
+    return current
