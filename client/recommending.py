@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recommendations for one owner, with their reasons, computed on the device and kept there.
 
-    shortlist   all items by the cheap linear part of the score (exact up to 1,000 items)
+    shortlist   all items by the cheap linear part of the score (every item up to 1,000)
     score       the full interest score of the shortlist, less what the owner wants less of
     diversify   each next item must add something to those above it
     explain     the terms of the score in which an item leads, and the ratings behind them
@@ -10,33 +10,27 @@ Before the first model arrives the same code runs on public features alone: text
 and the ridge of the owner's own ratings predicts. Numpy only: neither torch nor flwr.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from client.scoring import (
-    RECENT,
-    TERMS,
-    Contributions,
-    Model,
-    alike,
-    contributions,
-    interest_terms,
-    stars,
-)
-from client.training import History
+from client.scoring import RECENT, Terms, alike, interest_terms, restricted, rough_interest
+from shared.diversity import POOL, diversify, item_vectors
+from shared.explanation import explain_ratings
+from shared.model.history import History
+from shared.model.released import SharedModel
 from shared.ranking import recency_weights
 from shared.schema import Floats, Ints
 
 SHORTLIST = 1000
-"""Items that are scored in full; below that number every item is."""
+"""Items that are scored in full; up to that number every item is."""
 DIVERSITY = 0.3
 """Weight of being unlike the items above; 0 ranks by score alone."""
 LESS = 2.0
 """How far "less like this" moves an item that is quite alike, in standard deviations of score."""
 REASONS = 2
 """Reasons given for an item."""
+NOTHING = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class Reason:
     """One reason, without words: the page and the commands put it into the owner's language."""
 
     kind: str
-    """A term of the score: "popularity", "text", "category", "time"; or "new" without history."""
+    """A term of the score: "popularity", "text", "category", "time"; or "new" without any."""
     item: int | None = None
     """Rated item behind it, a row of the catalogue."""
     categories: tuple[int, ...] = ()
@@ -65,53 +59,52 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Why one item is predicted as it is; private."""
+class Explained:
+    """Why one item is predicted as it is, exactly: base + named + rest = rating; private, in r'."""
 
     item: int
     rating: float
-    """Predicted rating in r', not clipped."""
+    """Predicted rating, not clipped."""
     base: float
-    """What a person without a history would give it, in r'."""
+    """What the item gets without the owner's ratings."""
     because: tuple[tuple[int, float], ...]
-    """Rated items and what each adds to the rating in r', the largest first."""
+    """Rated items and what each adds, the largest first."""
     rest: float
-    """What all other ratings add together, in r'."""
+    """What all other ratings add together."""
     reasons: tuple[Reason, ...]
 
 
 def recommend(
-    model: Model,
+    model: SharedModel,
     history: History,
     k: int = 10,
     *,
     diversity: float = DIVERSITY,
-    less: Ints | None = None,
+    less: Ints = NOTHING,
 ) -> list[Recommendation]:
     """Recommend items that the owner has not rated.
 
     Args:
-        model: The released model, or `client.scoring.local_model`.
+        model: The released model, or what stands in before the first one.
         history: The owner's ratings, oldest first. Private.
         k: Most items wanted, at least 1.
-        diversity: 0 ranks by score alone, 1 by being unlike what stands above alone.
+        diversity: In [0, 1]; see `shared.diversity`.
         less: Items of which the owner wants less, rows; never recommended. Private.
 
     Returns:
         At most k items, the best first, each with its reasons. Private.
 
-    Source: Carbonell and Goldstein (1998), "The Use of MMR", for `diversity`.
+    Raises:
+        UsageError: diversity lies outside [0, 1].
     """
-    less = np.zeros(0, dtype=np.int64) if less is None else less
     near = _Near.of(model, history, less)
-    terms = interest_terms(near.model, near.history.items)
-    score = terms.sum(axis=0)
-    if len(less):
-        every = np.arange(len(near.rows))
-        penalty = alike(near.model, every, near.less).max(axis=1)
-        score = score - LESS * float(score.std()) * penalty
-    chosen = diversified(near.model, near.order(score), score, k, diversity)
-    predicted = stars(near.model, near.history, chosen)
+    terms = interest_terms(near.model, near.history)
+    score = near.wanted(terms)
+    order = near.order(score)[: max(POOL, k)]
+    vectors = item_vectors(restricted(near.model, order).catalogue)
+    picked = diversify(np.arange(len(order)), score[order], vectors, k, diversity)
+    chosen = order[picked]
+    predicted = near.model.rate(near.history, chosen)
     return [
         Recommendation(
             int(near.rows[place]), float(score[place]), float(rating), _reasons(near, terms, place)
@@ -120,11 +113,65 @@ def recommend(
     ]
 
 
+def explain(model: SharedModel, history: History, item: int, *, most: int = 5) -> Explained:
+    """Explain one predicted rating: exactly, as a sum over the owner's own ratings.
+
+    Args:
+        model: The released model, or what stands in before the first one.
+        history: The owner's ratings, oldest first. Private.
+        item: Row of the catalogue.
+        most: Ratings named one by one.
+
+    Returns:
+        The split. Private.
+    """
+    near = _Near.of(model, history, np.array([item]))
+    place = int(near.less[0])
+    tower, prior, catalogue = near.model.tower, near.model.prior, near.model.catalogue
+    mine = near.history
+    split = explain_ratings(tower, prior, catalogue, mine.items, mine.ratings, near.less)[0]
+    top = np.argsort(-np.abs(split.influence), kind="stable")[:most]
+    named = tuple((int(near.rows[split.rated[i]]), float(split.influence[i])) for i in top)
+    everything = float(split.influence.sum())
+    return Explained(
+        item=item,
+        rating=split.score,
+        base=split.score - everything,
+        because=named,
+        rest=everything - sum(part for _, part in named),
+        reasons=_reasons(near, interest_terms(near.model, mine), place),
+    )
+
+
+def shortlist(
+    model: SharedModel, history: History, size: int = SHORTLIST, *, always: Ints = NOTHING
+) -> Ints:
+    """Choose the items worth a full score.
+
+    Args:
+        model: The model.
+        history: The owner's ratings, oldest first; they are kept. Private.
+        size: Items to keep.
+        always: Items that are kept whatever their score.
+
+    Returns:
+        Rows in ascending order; all rows where the catalogue has at most `size` items.
+    """
+    items = len(model.catalogue)
+    if items <= size:
+        return np.arange(items)
+    kept = np.zeros(items, dtype=bool)
+    kept[np.argpartition(-rough_interest(model, history), size)[:size]] = True
+    kept[history.items] = True
+    kept[always] = True
+    return np.flatnonzero(kept)
+
+
 @dataclass(frozen=True)
 class _Near:
     """The part of the catalogue that is looked at in full: shortlist, history, unwanted items."""
 
-    model: Model
+    model: SharedModel
     rows: Ints
     """Rows in the whole catalogue, ascending."""
     history: History
@@ -133,12 +180,20 @@ class _Near:
     """Unwanted items, places in `rows`."""
 
     @classmethod
-    def of(cls, model: Model, history: History, more: Ints) -> "_Near":
+    def of(cls, model: SharedModel, history: History, more: Ints) -> "_Near":
         """Restrict the model; no score of an item that stays changes."""
-        rows = shortlist(model, history.items, always=np.concatenate([history.items, more]))
-        near = model if len(rows) == len(model.catalogue) else model.restricted(rows)
+        rows = shortlist(model, history, always=more)
+        near = model if len(rows) == len(model.catalogue) else restricted(model, rows)
         moved = History(np.searchsorted(rows, history.items), history.ratings)
         return cls(near, rows, moved, np.searchsorted(rows, more))
+
+    def wanted(self, terms: Terms) -> Floats:
+        """Return the score of each place, lower the more it is like an unwanted item."""
+        score = np.asarray(sum(terms.values()))
+        if len(self.less) == 0:
+            return score
+        likest = alike(self.model, np.arange(len(self.rows)), self.less).max(axis=1)
+        return np.asarray(score - LESS * float(score.std()) * likest)
 
     def order(self, score: Floats) -> Ints:
         """Return the places of items neither rated nor unwanted, the best first."""
@@ -149,100 +204,11 @@ class _Near:
         return np.asarray(places[np.argsort(-score[places], kind="stable")])
 
 
-def shortlist(model: Model, history: Ints, size: int = SHORTLIST, *, always: Ints) -> Ints:
-    """Choose the items worth a full score, by a linear form over their public features.
-
-    The text term is read off the principal components of the text instead of the full vectors.
-
-    Args:
-        model: The model.
-        history: Rated items, oldest first. Private.
-        size: Items to keep.
-        always: Items that are kept whatever their score.
-
-    Returns:
-        Rows in ascending order; all rows where the catalogue has at most `size` items.
-    """
-    items = len(model.catalogue)
-    if items <= size:
-        return np.arange(items)
-    features, rough = model.catalogue.features, model.tower.log_weight
-    if len(history):
-        rough = rough + features @ (recency_weights(len(history)) @ features[history])
-    kept = np.zeros(items, dtype=bool)
-    kept[np.argpartition(-rough, size)[:size]] = True
-    kept[always] = True
-    return np.flatnonzero(kept)
-
-
-def diversified(model: Model, order: Ints, score: Floats, k: int, diversity: float) -> Ints:
-    """Choose k items greedily: a high score, and unlike those chosen before (MMR).
-
-    Args:
-        model: The model whose rows `order` names.
-        order: Candidates, the best first.
-        score: Interest of every row.
-        k: Items wanted.
-        diversity: Weight of unlikeness in [0, 1].
-
-    Returns:
-        Rows of the chosen items, at most k.
-    """
-    pool = order[: max(10 * k, 50)]
-    if diversity <= 0.0 or len(pool) <= 1:
-        return pool[:k]
-    spread = max(float(score[pool].max() - score[pool].min()), 1e-12)
-    relevance = (score[pool] - score[pool].min()) / spread
-    nearest = np.zeros(len(pool))
-    left = np.ones(len(pool), dtype=bool)
-    chosen: list[int] = []
-    for _ in range(min(k, len(pool))):
-        gain = np.where(left, (1.0 - diversity) * relevance - diversity * nearest, -np.inf)
-        best = int(np.argmax(gain))
-        chosen.append(best)
-        left[best] = False
-        nearest = np.maximum(nearest, alike(model, pool, pool[best : best + 1])[:, 0])
-    return np.asarray(pool[chosen])
-
-
-def explain(model: Model, history: History, item: int, *, most: int = 5) -> Explanation:
-    """Explain one predicted rating: exactly, as a sum over the owner's own ratings.
-
-    Args:
-        model: The released model, or `client.scoring.local_model`.
-        history: The owner's ratings, oldest first. Private.
-        item: Row of the catalogue.
-        most: Ratings named one by one.
-
-    Returns:
-        The split; base + named parts + rest is the rating. Private.
-    """
-    near = _Near.of(model, history, np.array([item]))
-    place = int(near.less[0])
-    split = contributions(near.model, near.history, place)
-    top = np.argsort(-np.abs(split.parts), kind="stable")[:most]
-    named = tuple((int(near.rows[split.items[i]]), float(split.parts[i])) for i in top)
-    return Explanation(
-        item=item,
-        rating=split.base + float(split.parts.sum()),
-        base=split.base,
-        because=named,
-        rest=_rest(split, named),
-        reasons=_reasons(near, interest_terms(near.model, near.history.items), place),
-    )
-
-
-def _rest(split: Contributions, named: Sequence[tuple[int, float]]) -> float:
-    """Return what the ratings that are not named add."""
-    return float(split.parts.sum()) - sum(part for _, part in named)
-
-
-def _reasons(near: _Near, terms: Floats, place: int) -> tuple[Reason, ...]:
+def _reasons(near: _Near, terms: Terms, place: int) -> tuple[Reason, ...]:
     """Name the terms in which an item leads most over the average candidate."""
-    lead = terms[:, place] - terms.mean(axis=1)
-    best = [row for row in np.argsort(-lead, kind="stable")[:REASONS] if lead[row] > 0]
-    found = [_reason(near, TERMS[row], place) for row in best]
-    return tuple(found) or (Reason("new"),)
+    lead = {name: float(values[place] - values.mean()) for name, values in terms.items()}
+    best = [name for name in sorted(lead, key=lambda name: -lead[name]) if lead[name] > 0]
+    return tuple(_reason(near, name, place) for name in best[:REASONS]) or (Reason("new"),)
 
 
 def _reason(near: _Near, kind: str, place: int) -> Reason:
@@ -254,10 +220,10 @@ def _reason(near: _Near, kind: str, place: int) -> Reason:
         recent = history[-RECENT:]
         gaps = np.abs(catalogue.log_age[recent] - catalogue.log_age[place])
         return Reason(kind, int(near.rows[recent[np.argmin(gaps)]]))
-    weights = recency_weights(len(history))
     vectors = catalogue.text if kind == "text" else catalogue.categories
-    nearest = int(history[np.argmax(weights * (vectors[history] @ vectors[place]))])
-    shared = np.zeros(0, dtype=np.int64)
+    parts = recency_weights(len(history)) * (vectors[history] @ vectors[place])
+    nearest = int(history[np.argmax(parts)])
+    shared = NOTHING
     if kind == "category":
         shared = np.flatnonzero(catalogue.categories[nearest] * catalogue.categories[place])
     return Reason(kind, int(near.rows[nearest]), tuple(shared.tolist()))

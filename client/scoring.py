@@ -2,129 +2,93 @@
 """The one place where the device's recommendations meet the shared model: numpy only.
 
 Everything that the page and the commands compute for the owner goes through these functions, so
-that a better score, network or explanation is taken in here and nowhere else.
+that a better score or network is taken in here and nowhere else.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from client.training import History
 from shared.catalogue import Catalogue
-from shared.model.kernel import AMPLITUDE, NEWEST, NOISE_VARIANCE, likeness
-from shared.model.local import predict
-from shared.model.prior import Prior
-from shared.model.statistics import ItemStatistics
-from shared.model.tower import Tower, build_tower
+from shared.model.history import History
+from shared.model.kernel import likeness
+from shared.model.released import SharedModel
 from shared.ranking import AGE, CATEGORY, POPULARITY, TEXT, recency_weights
 from shared.schema import Floats, Ints
 
-TERMS = ("popularity", "text", "category", "time")
-"""Additive terms of the interest score, in the order of `interest_terms`."""
+Terms = dict[str, Floats]
+"""Additive terms of a score by name, each (I,); their sum ranks."""
 RECENT = 60
 """Events of the history that the time term looks at."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """What the device computes with: the released model, or what it has before the first one."""
-
-    catalogue: Catalogue
-    tower: Tower
-    prior: Prior
-
-    def restricted(self, rows: Ints) -> "Model":
-        """Return the model of some items only, in their order; scores of an item do not change."""
-        old, tower = self.catalogue, self.tower
-        catalogue = replace(
-            old,
-            item_ids=tuple(old.item_ids[row] for row in rows),
-            titles=tuple(old.titles[row] for row in rows),
-            features=old.features[rows],
-            text=old.text[rows],
-            categories=old.categories[rows],
-            log_age=old.log_age[rows],
-        )
-        moved = replace(
-            tower,
-            features=tower.features[rows],
-            offset=tower.offset[rows],
-            log_weight=tower.log_weight[rows],
-        )
-        return Model(catalogue, moved, self.prior)
-
-
-def local_model(catalogue: Catalogue) -> Model:
-    """Return what a device has before any model arrives: public features and a standard prior."""
-    tower = build_tower(catalogue, ItemStatistics.empty(len(catalogue)))
-    return Model(catalogue, tower, Prior.standard(tower.features.shape[1]))
-
-
-def interest_terms(model: Model, history: Ints) -> Floats:
-    """Score every item for the owner, term by term; their sum ranks.
+def interest_terms(model: SharedModel, history: History) -> Terms:
+    """Score every item for the owner, term by term.
 
     Args:
-        model: The model.
-        history: Rated items, oldest first, (n,). Private.
+        model: The released model, or what stands in before the first one.
+        history: The owner's ratings, oldest first. Private.
 
     Returns:
-        (4, I): popularity, likeness to the history by text, by category, by time. Private.
+        Popularity, and likeness to the history by text, category and time. Private.
     """
-    catalogue = model.catalogue
-    terms = np.zeros((len(TERMS), len(catalogue)))
-    terms[0] = POPULARITY * model.tower.log_weight
-    if len(history) == 0:
+    catalogue, items = model.catalogue, history.items
+    terms = {"popularity": POPULARITY * model.tower.log_weight}
+    if len(items) == 0:
         return terms
-    weights = recency_weights(len(history))
-    for row, weight, vectors in ((1, TEXT, catalogue.text), (2, CATEGORY, catalogue.categories)):
+    weights = recency_weights(len(items))
+    for name, weight, vectors in (
+        ("text", TEXT, catalogue.text),
+        ("category", CATEGORY, catalogue.categories),
+    ):
         if vectors.shape[1]:
-            terms[row] = weight * (vectors @ (weights @ vectors[history]))
-    recent = catalogue.log_age[history[-RECENT:]]
+            terms[name] = np.asarray(weight * (vectors @ (weights @ vectors[items])))
+    recent = catalogue.log_age[items[-RECENT:]]
     gaps = np.abs(catalogue.log_age[:, None] - recent)  # (I, n)
-    terms[3] = AGE * np.exp(-gaps) @ recency_weights(len(recent))
-    return terms
+    return terms | {"time": np.asarray(AGE * np.exp(-gaps) @ recency_weights(len(recent)))}
 
 
-def stars(model: Model, history: History, targets: Ints) -> Floats:
-    """Predict the owner's ratings of some items in r', (t,), not clipped. Private."""
-    return predict(
-        model.tower, model.prior, model.catalogue, history.items, history.ratings, targets
-    )
+def rough_interest(model: SharedModel, history: History) -> Floats:
+    """Score every item by a linear form over its public features: cheap, for a shortlist, (I,).
+
+    The text term is read off the principal components of the text instead of the full vectors.
+    """
+    items, features = history.items, model.catalogue.features
+    if len(items) == 0:
+        return model.tower.log_weight
+    profile = recency_weights(len(items)) @ features[items]
+    return np.asarray(model.tower.log_weight + features @ profile)
 
 
-def alike(model: Model, left: Ints, right: Ints) -> Floats:
+def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
     """Likeness of items in [0, 1], (a, b). Public."""
     return likeness(model.catalogue, model.tower, left, right)
 
 
-@dataclass(frozen=True)
-class Contributions:
-    """A predicted rating as a sum: what is known of the item, and what each rating adds."""
+def restricted(model: SharedModel, rows: Ints) -> SharedModel:
+    """Return the model of some items only, in their order; no score of an item changes."""
+    tower = replace(
+        model.tower,
+        features=model.tower.features[rows],
+        offset=model.tower.offset[rows],
+        log_weight=model.tower.log_weight[rows],
+    )
+    return replace(
+        model,
+        catalogue=_some(model.catalogue, rows),
+        statistics=model.statistics.take(rows),
+        tower=tower,
+    )
 
-    base: float
-    """Rating r' of a person without a history: the item's offset."""
-    items: Ints
-    """Rated items that take part, oldest first, (n,). Private."""
-    parts: Floats
-    """What each of their ratings adds in r', (n,). Private."""
 
-
-def contributions(model: Model, history: History, target: int) -> Contributions:
-    """Split the predicted rating of one item into what each rating of the owner adds.
-
-    The posterior mean of a Gaussian process is a weighted sum of the observations, so the split
-    is exact: base + parts.sum() is what `stars` predicts.
-
-    Source: Rasmussen and Williams (2006), "Gaussian Processes for Machine Learning", (2.27).
-    """
-    tower, items = model.tower, history.items[-NEWEST:]
-    base = float(tower.offset[target])
-    if len(items) == 0:
-        return Contributions(base, items, np.zeros(0))
-    spread = tower.features[items] @ model.prior.covariance  # (n, K)
-    gram = spread @ tower.features[items].T + AMPLITUDE * alike(model, items, items)
-    residual = history.ratings[-NEWEST:] - tower.offset[items]
-    weights = np.linalg.solve(gram + NOISE_VARIANCE * np.eye(len(items)), residual)
-    here = np.array([target])
-    cross = spread @ tower.features[target] + AMPLITUDE * alike(model, here, items)[0]
-    return Contributions(base, items, cross * weights)
+def _some(catalogue: Catalogue, rows: Ints) -> Catalogue:
+    """Return some items of a catalogue."""
+    return replace(
+        catalogue,
+        item_ids=tuple(catalogue.item_ids[row] for row in rows),
+        titles=tuple(catalogue.titles[row] for row in rows),
+        features=catalogue.features[rows],
+        text=catalogue.text[rows],
+        categories=catalogue.categories[rows],
+        log_age=catalogue.log_age[rows],
+    )

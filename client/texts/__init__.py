@@ -65,7 +65,9 @@ def languages() -> tuple[str, ...]:
 def texts(language: str) -> Texts:
     """Read the table of one language, one of `languages()`."""
     nested = tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8"))
-    return Texts(language, {f"{part}.{key}": v for part, row in nested.items() for key, v in row.items()})
+    return Texts(
+        language, {f"{part}.{key}": v for part, row in nested.items() for key, v in row.items()}
+    )
 
 
 def best_language(accepted: str) -> str:
