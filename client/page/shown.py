@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a page shows: plain values in the owner's language, made from the device's numbers.
+
+Templates only lay these out. Nothing here is escaped; jinja2 escapes every value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from client.device import Entry
+from client.owner import Owner
+from client.recommending import Reason, explain
+from client.texts import Texts
+from shared.schema import Scale
+
+CHOICES = 11
+"""Most stars that are offered as buttons; a finer scale is typed."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One item of a list."""
+
+    id: str
+    title: str
+    path: str
+    categories: tuple[str, ...]
+    stars: str
+    """Expected stars, one decimal."""
+    share: float
+    """Part of the drawn stars that is full."""
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why an item is expected to please: a sum that adds up."""
+
+    stars: str
+    share: float
+    reasons: tuple[str, ...]
+    lines: tuple[tuple[str, str], ...]
+    total: str
+
+
+def item_path(item: str, **more: str) -> str:
+    """Return the address of an item's page; an id may hold any character."""
+    extra = "".join(f"&{name}={quote(value, safe='')}" for name, value in more.items())
+    return f"/item?id={quote(item, safe='')}{extra}"
+
+
+def day(at: int) -> str:
+    """Spell a day; "" where the time is unknown."""
+    return datetime.fromtimestamp(at, UTC).date().isoformat() if at > 0 else ""
+
+
+def size(count: int) -> str:
+    """Spell a number of bytes.
+
+    Example:
+        >>> size(412), size(336_000), size(2_100_000)
+        ('412 B', '336 KB', '2.1 MB')
+    """
+    if count < 1000:
+        return f"{count} B"
+    return f"{round(count / 1000)} KB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def share_of(spent: float) -> str:
+    """Spell a part of the budget; what is not nothing never reads 0 %.
+
+    Example:
+        >>> share_of(0.0), share_of(0.0004), share_of(0.0912), share_of(1.0)
+        ('0 %', 'less than 0.1 %', '9.1 %', '100 %')
+    """
+    if 0 < spent < 0.001:
+        return "less than 0.1 %"
+    return f"{100 * spent:.1f} %".replace(".0 %", " %")
+
+
+def choices(scale: Scale, say: Texts) -> list[tuple[str, str]]:
+    """Return the ratings that are offered as buttons, with what a screen reader says after them."""
+    if scale.step <= 0 or (scale.high - scale.low) / scale.step > CHOICES - 1:
+        return []
+    count = round((scale.high - scale.low) / scale.step) + 1
+    values = [scale.low + scale.step * i for i in range(count)]
+    ends = {0: say("item.low"), count - 1: say("item.high")}
+    return [(f"{value:g}", f" {ends[i]}" if i in ends else "") for i, value in enumerate(values)]
+
+
+class Shown:
+    """Turns what the device knows into what its pages show."""
+
+    def __init__(self, device: Owner, say: Texts) -> None:
+        self.device, self.say = device, say
+        self.mine = {entry.row: entry for entry in device.entries if entry.row >= 0}
+
+    def stars(self, value: float) -> str:
+        """Spell stars: "4 stars"."""
+        form = "one" if value == 1 else "many"
+        return self.say(f"count.stars.{form}", number=f"{value:g}")
+
+    def card(self, row: int, rating: float, reasons: Sequence[Reason]) -> Card:
+        """Make the card of a recommended item, its rating in r'."""
+        catalogue, scale = self.device.catalogue, self.device.scale
+        stars = float(scale.from_unit(rating))
+        return Card(
+            id=catalogue.item_ids[row],
+            title=catalogue.titles[row],
+            path=item_path(catalogue.item_ids[row]),
+            categories=self.categories(row),
+            stars=self.say("count.stars.many", number=f"{stars:.1f}"),
+            share=stars / scale.high if scale.high > 0 else 0.0,
+            reasons=tuple(self.reason(reason) for reason in reasons),
+        )
+
+    def categories(self, row: int) -> tuple[str, ...]:
+        """Name the categories of an item."""
+        names = self.device.basis.category_names
+        return tuple(names[column] for column in self.device.catalogue.categories[row].nonzero()[0])
+
+    def reason(self, reason: Reason) -> str:
+        """Put a reason into words."""
+        if reason.item is None:
+            return self.say(f"reason.{reason.kind}")
+        names = [self.device.basis.category_names[column] for column in reason.categories]
+        kind = reason.kind if reason.kind != "category" or names else "category-bare"
+        return self.say(
+            f"reason.{kind}",
+            title=self.device.catalogue.titles[reason.item],
+            stars=self.stars(self.mine[reason.item].stars),
+            categories=", ".join(names),
+        )
+
+    def why(self, row: int) -> Why:
+        """Explain the expected rating of one item as a sum in stars."""
+        scale, titles = self.device.scale, self.device.catalogue.titles
+        found = explain(self.device.model, self.device.history, row)
+        lines = [(self.say("item.base"), f"{scale.centre + found.base / scale.unit:.2f}")]
+        for item, part in found.because:
+            name = self.say("item.of", title=titles[item], stars=self.stars(self.mine[item].stars))
+            lines.append((name, signed(part / scale.unit)))
+        if len(found.because) < len(self.device.history):
+            lines.append((self.say("item.rest"), signed(found.rest / scale.unit)))
+        stars = float(scale.from_unit(found.rating))
+        return Why(
+            stars=f"{stars:.1f}",
+            share=stars / scale.high if scale.high > 0 else 0.0,
+            reasons=tuple(self.reason(reason) for reason in found.reasons),
+            lines=tuple(lines),
+            total=f"{scale.centre + found.rating / scale.unit:.2f}",
+        )
+
+    def rated(self, entry: Entry) -> dict[str, str]:
+        """Return one rating as the lists show it."""
+        return {
+            "id": entry.item,
+            "title": entry.title,
+            "path": item_path(entry.item),
+            "stars": self.stars(entry.stars),
+            "value": f"{entry.stars:g}",
+            "comment": entry.comment,
+            "when": day(entry.at),
+        }
+
+
+def signed(value: float) -> str:
+    """Spell what a rating adds, with its sign and a true minus.
+
+    Example:
+        >>> signed(0.421), signed(-0.1), signed(-0.001)
+        ('+0.42', '−0.10', '0.00')
+    """
+    spelled = f"{value:+.2f}"
+    return "0.00" if spelled in ("+0.00", "-0.00") else spelled.replace("-", "−")
