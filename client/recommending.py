@@ -30,6 +30,8 @@ LESS = 2.0
 """How far "less like this" moves an item that is quite alike, in standard deviations of score."""
 REASONS = 2
 """Reasons given for an item."""
+NEAR_EQUAL = 0.5
+"""Part of the largest term from which a liked item may be named for it."""
 NOTHING = np.zeros(0, dtype=np.int64)
 
 
@@ -205,10 +207,11 @@ class _Near:
 
 
 def _reasons(near: _Near, terms: Terms, place: int) -> tuple[Reason, ...]:
-    """Name the terms in which an item leads most over the average candidate."""
+    """Name the terms in which an item leads most over the average candidate, the owner's first."""
     lead = {name: float(values[place] - values.mean()) for name, values in terms.items()}
     best = [name for name in sorted(lead, key=lambda name: -lead[name]) if lead[name] > 0]
-    return tuple(_reason(near, name, place) for name in best[:REASONS]) or (Reason("new"),)
+    named = sorted(best[:REASONS], key=lambda name: name == "popularity")
+    return tuple(_reason(near, name, place) for name in named) or (Reason("new"),)
 
 
 def _reason(near: _Near, kind: str, place: int) -> Reason:
@@ -217,13 +220,26 @@ def _reason(near: _Near, kind: str, place: int) -> Reason:
     if kind == "popularity":
         return Reason(kind)
     if kind == "time":
-        recent = history[-RECENT:]
-        gaps = np.abs(catalogue.log_age[recent] - catalogue.log_age[place])
-        return Reason(kind, int(near.rows[recent[np.argmin(gaps)]]))
+        history = history[-RECENT:]
+        gaps = np.abs(catalogue.log_age[history] - catalogue.log_age[place])
+        return Reason(kind, int(near.rows[_behind(near.history, np.exp(-gaps))]))
     vectors = catalogue.text if kind == "text" else catalogue.categories
     parts = recency_weights(len(history)) * (vectors[history] @ vectors[place])
-    nearest = int(history[np.argmax(parts)])
+    nearest = _behind(near.history, parts)
     shared = NOTHING
     if kind == "category":
         shared = np.flatnonzero(catalogue.categories[nearest] * catalogue.categories[place])
     return Reason(kind, int(near.rows[nearest]), tuple(shared.tolist()))
+
+
+def _behind(history: History, parts: Floats) -> int:
+    """Return the rated item that adds most to a term; of near equals, one that was liked.
+
+    Args:
+        history: The owner's ratings.
+        parts: What each of the newest ones adds, (m,), m ≤ n.
+    """
+    items, ratings = history.items[-len(parts) :], history.ratings[-len(parts) :]
+    liked = (ratings >= history.ratings.mean()) & (parts >= NEAR_EQUAL * parts.max())
+    pool = np.flatnonzero(liked) if liked.any() else np.arange(len(items))
+    return int(items[pool[np.argmax(parts[pool])]])

@@ -49,7 +49,9 @@ HEADERS = {
 class Refuse(Protocol):
     """Makes the page of a refusal: what it says is a key of the texts."""
 
-    def __call__(self, request: Request, status: int, key: str) -> Response: ...
+    def __call__(self, request: Request, status: int, key: str) -> Response:
+        """Make it."""
+        ...
 
 
 class Guard:

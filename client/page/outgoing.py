@@ -43,14 +43,14 @@ class Odds:
     liar_words: str
 
 
-def odds_of(status: Status) -> Odds | None:
+def odds_of(status: Status, say: Texts) -> Odds | None:
     """Return the budget in odds; None where the device joined nothing."""
     if status.epsilon <= 0.0:
         return None
     return Odds(
         epsilon=f"{status.epsilon:.3g}",
-        delta=f"{status.delta:.1g}",
-        spent=share_of(status.spent),
+        delta=f"{status.delta:.1g}".replace("e-0", "e-"),
+        spent=share_of(status.spent, say),
         width=f"{1000 * min(max(status.spent, 0.0), 1.0):.0f}",
         now=in_a_hundred(guess_after(status.guess, status.spent)),
         cap=in_a_hundred(status.guess),
@@ -102,9 +102,9 @@ def _outgoing(receipt: Receipt, share: float, say: Texts) -> Outgoing:
         number=receipt.seq,
         kind=_known(say, "kind", receipt.kind),
         purpose=receipt.purpose,
-        when=day(receipt.created_at),
+        when=day(receipt.created_at, say),
         size=size(receipt.upload_bytes),
-        cost=share_of(share) if share else say("left.free"),
+        cost=share_of(share, say) if share else say("left.free"),
         state=_known(say, "state", receipt.status),
         details=tuple((name, value) for name, value in details if value),
     )

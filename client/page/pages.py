@@ -115,7 +115,7 @@ def left(device: Owner, say: Texts, query: Query) -> Made:
     return "left", {
         "updates": status.updates,
         "size": size(status.upload_bytes),
-        "day": day(status.last_upload_at),
+        "day": day(status.last_upload_at, say),
         "survivors": status.smallest_sum,
         "rows": outgoing(device.receipts(), status.spent, say),
     }
@@ -124,7 +124,7 @@ def left(device: Owner, say: Texts, query: Query) -> Made:
 def budget(device: Owner, say: Texts, query: Query) -> Made:
     """The privacy budget as odds."""
     status = device.status()
-    return "budget", {"budget": odds_of(status), "operator": status.operator}
+    return "budget", {"budget": odds_of(status, say), "operator": status.operator}
 
 
 def device(device: Owner, say: Texts, query: Query) -> Made:

@@ -51,32 +51,33 @@ def item_path(item: str, **more: str) -> str:
     return f"/item?id={quote(item, safe='')}{extra}"
 
 
-def day(at: int) -> str:
+def day(at: int, say: Texts) -> str:
     """Spell a day; "" where the time is unknown."""
-    return datetime.fromtimestamp(at, UTC).date().isoformat() if at > 0 else ""
+    if at <= 0:
+        return ""
+    then = datetime.fromtimestamp(at, UTC)
+    month = say("date.months").split()[then.month - 1]
+    return say("date.form", day=then.day, month=month, year=then.year)
 
 
 def size(count: int) -> str:
     """Spell a number of bytes.
 
     Example:
-        >>> size(412), size(336_000), size(2_100_000)
-        ('412 B', '336 KB', '2.1 MB')
+        >>> size(412), size(1800), size(336_000), size(2_100_000)
+        ('412 B', '1.8 KB', '336 KB', '2.1 MB')
     """
     if count < 1000:
         return f"{count} B"
+    if count < 10_000:
+        return f"{count / 1000:.1f} KB"
     return f"{round(count / 1000)} KB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
-def share_of(spent: float) -> str:
-    """Spell a part of the budget; what is not nothing never reads 0 %.
-
-    Example:
-        >>> share_of(0.0), share_of(0.0004), share_of(0.0912), share_of(1.0)
-        ('0 %', 'less than 0.1 %', '9.1 %', '100 %')
-    """
+def share_of(spent: float, say: Texts) -> str:
+    """Spell a part of the budget; what is not nothing never reads 0 %."""
     if 0 < spent < 0.001:
-        return "less than 0.1 %"
+        return say("left.little")
     return f"{100 * spent:.1f} %".replace(".0 %", " %")
 
 
@@ -162,7 +163,7 @@ class Shown:
             "stars": self.stars(entry.stars),
             "value": f"{entry.stars:g}",
             "comment": entry.comment,
-            "when": day(entry.at),
+            "when": day(entry.at, self.say),
         }
 
 

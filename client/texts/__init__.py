@@ -27,8 +27,8 @@ class Texts:
         """Return a sentence with its values.
 
         Example:
-            >>> texts("en")("count.items", number=3)
-            '3 items'
+            >>> texts("en")("data.page", page=1, pages=3)
+            'Page 1 of 3'
         """
         return self._table[key].format(**values)
 
