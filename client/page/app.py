@@ -156,7 +156,7 @@ def make_app(page: Page, host: str) -> Starlette:
 
     Args:
         page: The running page.
-        host: What the Host header must be, `127.0.0.1:PORT`.
+        host: What the Host header must be, `NAME.localhost:PORT`.
     """
     shown = {
         "/": pages.today,

@@ -3,8 +3,8 @@
 
 In this order; the first that fails answers, without a word about the owner:
 
-    421  the Host header is the loopback address that was printed, so that a name which an
-         attacker points at this machine (DNS rebinding) reaches nothing
+    421  the Host header is the random name that was printed, so that a name which an attacker
+         points at this machine (DNS rebinding) reaches nothing
     405  GET, HEAD and POST are all there is
     403  the request comes from this page or from the person at the browser (Sec-Fetch-Site), not
          from another site nor from another port of this machine
@@ -60,14 +60,14 @@ class Guard:
     Args:
         app: The page.
         session: The one session.
-        host: What the Host header must be, `127.0.0.1:PORT`.
+        host: What the Host header must be, `NAME.localhost:PORT`.
         refuse: Makes the page of a refusal.
     """
 
     def __init__(self, app: ASGIApp, *, session: Session, host: str, refuse: Refuse) -> None:
         self._app, self._session, self._refuse = app, session, refuse
         self._host = host
-        self._cookie = f"privet-{host.rpartition(':')[2]}"  # cookies do not tell ports apart
+        self._cookie = f"privet-{host.rpartition(':')[2]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""

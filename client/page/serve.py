@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serve the page on the loopback interface of this machine, until its owner closes it."""
 
+import secrets
 import socket
 from collections.abc import Callable
 
@@ -28,28 +29,37 @@ def serve(device: Owner, folder: str, announce: Callable[[str], None], port: int
     Raises:
         EnvironmentFault: The port is taken.
     """
-    listener = bind(port)
-    host = f"{LOOPBACK}:{listener.getsockname()[1]}"
+    with bind(port) as listener:
+        server, address = make_server(device, folder, listener)
+        announce(address)
+        server.run(sockets=[listener])
+
+
+def make_server(device: Owner, folder: str, listener: socket.socket) -> tuple[uvicorn.Server, str]:
+    """Make the server of a page and the address that opens it once.
+
+    The page lives under a random name below `localhost`, which browsers resolve to this machine
+    by themselves (RFC 6761): cookies do not tell ports apart, so under a plain 127.0.0.1 any other
+    program that listens here could receive the page's cookie.
+    """
+    host = f"privet-{secrets.token_hex(8)}.localhost:{listener.getsockname()[1]}"
     session = Session()
 
     def stop() -> None:
         server.should_exit = True
 
     app = make_app(Page(device, session, folder, stop), host)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            access_log=False,  # paths name items
-            log_level="warning",
-            lifespan="off",
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=2,
-        )
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # paths name items
+        log_level="error",
+        lifespan="off",
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=2,
     )
-    announce(f"http://{host}{ENTRANCE}?token={session.token}")
-    with listener:
-        server.run(sockets=[listener])
+    server = uvicorn.Server(config)
+    return server, f"http://{host}{ENTRANCE}?token={session.token}"
 
 
 def bind(port: int) -> socket.socket:

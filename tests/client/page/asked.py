@@ -13,7 +13,7 @@ from client.page.app import Page, make_app
 from client.page.session import Session
 from tests.client.made import MemoryDevice, resident
 
-HOST = "127.0.0.1:8423"
+HOST = "privet-0123456789abcdef.localhost:8423"
 
 
 @dataclass
