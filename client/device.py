@@ -6,27 +6,60 @@ key that opens it (`custody.py`) and public files (catalogue, model, public comm
 at a time holds it. Neither torch nor flwr is imported, unless comments must be encoded.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from shared.catalogue import Catalogue, FeatureBasis
-from shared.errors import Refusal
+from client import door, transfer
+from client.books import Books
+from client.comments import (
+    OwnComments,
+    PublicComment,
+    encode_new,
+    own_comments,
+    pruned,
+    read_public,
+)
+from client.custody import load_key, read_custody
+from client.events import Event, checked_stars, merged, read_events, without
+from client.joining import DEVICE_FLOOR, accept
+from client.preview import Preview, preview, preview_last
+from client.receipts import Receipt
+from client.settings import Settings
+from client.standing import Status, status
+from client.store import Store
+from client.transfer import CATALOGUE, COMMENTS, MODEL
+from client.verify import Verdict, verify
+from shared.atomic import replace_file
+from shared.catalogue import Catalogue, FeatureBasis, load_catalogue
+from shared.errors import DataError, Refusal, UsageError, VerificationError
+from shared.model.file import load_model
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.model.view import View
 from shared.privacy.canonical import Signed
 from shared.privacy.door import Contribution
 from shared.privacy.policy import Floor, Policy
-from shared.schema import Ints, Scale
+from shared.schema import MAX_COMMENT, Ints, Scale, clean_text
+
+__all__ = [
+    "Act", "Added", "Device", "Entry", "OwnComments", "Preview", "PublicComment", "Receipt",
+    "Status", "Verdict",
+]  # fmt: skip
 
 Act = Literal["seen", "opened", "upvoted", "replied"]
 """What an owner did with the comments of an item: saw its page alone, or one of the others."""
+STARS = Scale(1.0, 5.0)
+"""The scale where none is declared."""
+CANDIDATES = 8
+"""Titles that an ambiguous beginning is answered with."""
 
 
 @dataclass(frozen=True)
@@ -60,75 +93,6 @@ class Added:
     """Of all these, how many carry a comment."""
 
 
-@dataclass(frozen=True)
-class PublicComment:
-    """A comment that its author, or the operator, published; public."""
-
-    row: int
-    """Row of the catalogue."""
-    text: str
-    author: str
-    """Pseudonym, "" where none is given."""
-    helpful: float
-    """Helpful votes, NaN where unknown."""
-
-
-@dataclass(frozen=True)
-class OwnComments:
-    """Vectors of the owner's comments, as far as they were encoded; private, sealed on disk."""
-
-    rows: Ints
-    """Rows of the catalogue, (n,), oldest first."""
-    vectors: npt.NDArray[np.float32]
-    """(n, D), unit norm."""
-    missing: int
-    """Comments without a vector: `Device.encode_comments` makes them."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """What `privet client status` and the page show; for the owner's eyes."""
-
-    operator: str
-    """Who runs the federation that the device joined; "" where it joined none."""
-    run: str
-    policy_hash: str
-    joined_at: int
-    paused: bool
-    moved: bool
-    """Whether the store was exported to another device; nothing but `erase` is left to do here."""
-    demo: bool
-    """Whether so few noise shares suffice that every page must say DEMO."""
-    ratings: int
-    comments: int
-    published: int
-    custody: str
-    """credential, passphrase or file."""
-    model: str
-    """SHA-256 of the shared model in use; "" before the first one arrived."""
-    updates: int
-    """Answers that left, or may have left, the device."""
-    unused: int
-    """Answers that were charged and never left."""
-    refused: int
-    """Questions that the device refused."""
-    upload_bytes: int
-    last_upload_at: int
-    """0 where nothing left yet."""
-    smallest_sum: int
-    """Fewest devices that any answer was summed with; 0 where nothing left yet."""
-    spent: float
-    """Part of the agreed budget (ρ) that is charged, in [0, 1]."""
-    epsilon: float
-    """ε when all of the budget is used; 0 where there is none."""
-    delta: float
-    guess: float
-    """How often somebody guessing whether the owner took part is right at most, in [.5, 1], when
-    all of the budget is used and the operator is honest."""
-    guess_lying: float
-    """The same if the operator makes up all other devices: the worst number, so it is shown."""
-
-
 class Device:
     """The owner's side of Privet. Open it with `Device.open`, use it as a context manager.
 
@@ -138,9 +102,12 @@ class Device:
             scores = device.model.rate(device.history, np.arange(len(device.catalogue)))
     """
 
-    folder: Path
-    scale: Scale
-    """Declared rating scale; `scale.from_unit` gives stars."""
+    def __init__(self, folder: Path, store: Store) -> None:
+        """Use `create`, `open` or `restore`."""
+        self.folder = folder
+        self._store = store
+        self._books = Books(store)
+        door.recover(self._books, _now())
 
     @classmethod
     def create(
@@ -150,7 +117,7 @@ class Device:
         model: Path | None = None,
         *,
         comments: Path | None = None,
-        scale: Scale = Scale(1.0, 5.0),  # noqa: B008
+        scale: Scale = STARS,
         custody: str = "auto",
         passphrase: str | None = None,
     ) -> Self:
@@ -160,17 +127,33 @@ class Device:
             folder: Where it lives; made with mode 0700.
             catalogue: A catalogue.safetensors; copied, and its version pinned.
             model: A model.safetensors for that catalogue; copied, and its hash pinned.
-            comments: Public comments, CSV item_id,text[,user_id,helpful]; copied.
+            comments: Public comments, CSV item_id,text[,user_id,helpful]; copied, hash pinned.
             scale: Rating scale.
             custody: "auto", "credential", "passphrase" or "file", see `client.custody`.
             passphrase: For custody by passphrase.
 
         Raises:
-            DataError: a file is not what it must be, or the folder holds a device already.
+            DataError: a file is not what it must be, or the folder is not empty.
             EnvironmentFault: the folder cannot be written.
             StoreLocked: the key that was asked for is missing.
         """
-        raise NotImplementedError
+        listed, _, version = load_catalogue(catalogue)
+        files = {CATALOGUE: catalogue.read_bytes()}
+        if model is not None:
+            files[MODEL] = _read(model)
+            load_model(files[MODEL], listed)
+        if comments is not None:
+            read_public(comments, {})
+            files[COMMENTS] = _read(comments)
+        settings = Settings(
+            identity=_new_identity(),
+            scale=(scale.low, scale.high, scale.step),
+            catalogue=version,
+            model=_sha256(files.get(MODEL)),
+            comments=_sha256(files.get(COMMENTS)),
+        )
+        tables = {"settings": [settings.record()]}
+        return cls(folder, transfer.settle(folder, tables, files, custody, passphrase))
 
     @classmethod
     def open(cls, folder: Path, *, passphrase: str | None = None) -> Self:
@@ -181,10 +164,11 @@ class Device:
             StoreLocked: another process holds it, or its key is missing or wrong.
             VerificationError: it was damaged, or put back to an older state.
         """
-        raise NotImplementedError
+        return cls(folder, Store.open(folder, lambda: load_key(folder, passphrase)))
 
     def close(self) -> None:
         """Let go of the lock; nothing is pending, every act was on disk when it returned."""
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -200,24 +184,65 @@ class Device:
     # ---- public things: loaded at first use, then kept -----------------------------------------
 
     @property
+    def scale(self) -> Scale:
+        """Declared rating scale; `scale.from_unit` gives stars."""
+        return self._books.settings.rating_scale
+
+    @cached_property
+    def _listed(self) -> tuple[Catalogue, FeatureBasis]:
+        catalogue, basis, version = load_catalogue(self.folder / CATALOGUE)
+        _pinned(self.folder / CATALOGUE, version, self._books.settings.catalogue)
+        return catalogue, basis
+
+    @property
     def catalogue(self) -> Catalogue:
         """The public catalogue, checked against the version that was pinned."""
-        raise NotImplementedError
+        return self._listed[0]
 
     @property
     def basis(self) -> FeatureBasis:
         """The catalogue's basis; `basis.encoder` names the encoder behind its text vectors."""
-        raise NotImplementedError
+        return self._listed[1]
 
-    @property
+    @cached_property
     def model(self) -> SharedModel:
         """The shared model; before the first one arrived, what text and categories alone give."""
-        raise NotImplementedError
+        pinned = self._books.settings.model
+        if not pinned:
+            return SharedModel.before_any_release(self.catalogue)
+        waiting = self.folder / f"{MODEL}.next"
+        if waiting.exists() and _sha256(_read(waiting)) == pinned:  # stopped while taking it
+            waiting.replace(self.folder / MODEL)
+        data = _read(self.folder / MODEL)
+        _pinned(self.folder / MODEL, _sha256(data), pinned)
+        return load_model(data, self.catalogue)
 
-    @property
+    def take_model(self, data: bytes) -> None:
+        """Take a newer shared model: check it, pin its hash, keep the bytes.
+
+        Raises:
+            DataError: the bytes are no model for this catalogue.
+        """
+        model = load_model(data, self.catalogue)
+        replace_file(self.folder / f"{MODEL}.next", data)  # a kill leaves the old pair, or the new
+        self._change(replace(self._books.settings, model=_sha256(data)))
+        (self.folder / f"{MODEL}.next").replace(self.folder / MODEL)
+        self.__dict__["model"] = model
+
+    @cached_property
     def public_comments(self) -> tuple[PublicComment, ...]:
-        """Public comments on items of the catalogue, the owner's own left out."""
-        raise NotImplementedError
+        """Public comments on items of the catalogue, the owner's own texts left out."""
+        pinned = self._books.settings.comments
+        if not pinned:
+            return ()
+        _pinned(self.folder / COMMENTS, _sha256(_read(self.folder / COMMENTS)), pinned)
+        own = {event.comment for event in self._books.events if event.comment}
+        found = read_public(self.folder / COMMENTS, self._rows)
+        return tuple(comment for comment in found if comment.text not in own)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {item: row for row, item in enumerate(self.catalogue.item_ids)}
 
     def find(self, words: str) -> int:
         """Return the row of an item by id, title, or the beginning of a title (case ignored).
@@ -225,33 +250,80 @@ class Device:
         Raises:
             UsageError: nothing begins so, or several titles do; the hint lists candidates.
         """
-        raise NotImplementedError
+        words = words.strip()
+        if words in self._rows:
+            return self._rows[words]
+        wanted, titles = words.casefold(), [title.casefold() for title in self.catalogue.titles]
+        for found in (
+            [row for row, title in enumerate(titles) if title == wanted],
+            [row for row, title in enumerate(titles) if wanted and title.startswith(wanted)],
+        ):
+            if len(found) == 1:
+                return found[0]
+            if found:
+                shown = [self._spelled(row) for row in found[:CANDIDATES]]
+                more = "" if len(found) <= CANDIDATES else f" and {len(found) - CANDIDATES} more"
+                raise UsageError(
+                    f"an item must be named by one title, {len(found)} titles begin so.",
+                    hint=f"say which, or give its id: {'; '.join(shown)}{more}.",
+                )
+        raise UsageError(
+            "an item must be an id or the beginning of a title of the catalogue, got neither.",
+            hint="`privet client recommend DIR` lists titles.",
+        )
+
+    @cached_property
+    def _titled(self) -> dict[str, str]:
+        """Ids by title, titles of several items left out."""
+        count = Counter(self.catalogue.titles)
+        pairs = zip(self.catalogue.titles, self.catalogue.item_ids, strict=True)
+        return {title: item for title, item in pairs if count[title] == 1}
+
+    def _id_of(self, words: str) -> str | None:
+        """Return the id that a table means by an id or a whole title."""
+        return words if words in self._rows else self._titled.get(words)
+
+    def _spelled(self, row: int) -> str:
+        return f"{self.catalogue.titles[row]} ({self.catalogue.item_ids[row]})"
 
     # ---- the owner's own things ------------------------------------------------------------------
 
     @property
     def history(self) -> History:
         """What the model computes with: rated rows, r', comment lengths, acts; oldest first."""
-        raise NotImplementedError
+        known = [event for event in self._books.events if event.item in self._rows]
+        acts = {record["item"]: record["act"] for record in self._store.table("acts")}
+        lengths = np.array([len(event.comment) for event in known], dtype=np.int64)
+        return History(
+            np.array([self._rows[event.item] for event in known], dtype=np.int64),
+            self.scale.to_unit([event.stars for event in known]),
+            lengths if lengths.any() else None,
+            np.array([acts.get(event.item, np.nan) for event in known]) if acts else None,
+        )
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All ratings, oldest first."""
-        raise NotImplementedError
+        return tuple(self._entry(event) for event in self._books.events)
 
     @property
     def hidden(self) -> Ints:
         """Rows that the owner wants to see less of, oldest first, (h,)."""
-        raise NotImplementedError
+        rows = [self._rows[item] for item in self._books.settings.hidden if item in self._rows]
+        return np.array(rows, dtype=np.int64)
 
     @property
     def attributes(self) -> dict[str, float]:
         """Private attributes of the owner (age, …), see `client.profile`; they never leave."""
-        raise NotImplementedError
+        return dict(self._books.settings.attributes)
+
+    def set_attributes(self, attributes: dict[str, float]) -> None:
+        """Replace the private attributes."""
+        self._change(replace(self._books.settings, attributes=dict(attributes)))
 
     def own_comments(self) -> OwnComments:
         """Vectors of the owner's comments that are known already; imports no torch."""
-        raise NotImplementedError
+        return own_comments(self._books, self.basis.encoder, self._rows)
 
     def encode_comments(self) -> int:
         """Encode what is new among the comments, and seal it; may import torch.
@@ -259,7 +331,7 @@ class Device:
         Returns:
             How many were encoded; 0 where the catalogue's encoder is not installed.
         """
-        raise NotImplementedError
+        return encode_new(self._books, self.basis.encoder)
 
     def add(self, file: Path) -> Added:
         """Take in a CSV of ratings: item_id (or title), rating [, timestamp, comment].
@@ -269,73 +341,151 @@ class Device:
         Raises:
             DataError: the file cannot be read, or a row is bad.
         """
-        raise NotImplementedError
+        new = read_events(file, self.scale, self._id_of)
+        old = {event.item for event in self._books.events}
+        self._replace(merged(self._books.events, new))
+        last = {event.item: event for event in new}
+        return Added(
+            added=len(last.keys() - old),
+            changed=len(last.keys() & old),
+            comments=sum(bool(event.comment) for event in last.values()),
+        )
 
-    def rate(self, row: int, stars: float, comment: str | None = None) -> Entry:
+    def rate(
+        self, row: int, stars: float, comment: str | None = None, *, now: int | None = None
+    ) -> Entry:
         """Rate an item, again if need be; None keeps the comment there was, "" removes it.
 
         Raises:
             DataError: the stars are not on the scale, or there is no such row.
         """
-        raise NotImplementedError
+        item, old = self._item(row), self._event(row)
+        stars = checked_stars(stars, self.scale)
+        kept = old.comment if old else ""
+        text = kept if comment is None else clean_text(comment, MAX_COMMENT)[0]
+        same = bool(old and old.published and text == kept)
+        newest = max((event.at for event in self._books.events), default=0)
+        at = max(_now() if now is None else now, newest)  # a clock put back makes nothing older
+        event = Event(item, stars, at, text, same)
+        self._replace(merged(self._books.events, [event]))
+        return self._entry(event)
 
     def forget(self, row: int) -> Entry:
-        """Delete a rating and its comment as if they had never been.
+        """Delete a rating, its comment and all that was noted of the item, as if never there.
 
         Raises:
             DataError: the item was not rated.
         """
-        raise NotImplementedError
+        item, event = self._item(row), self._rated(row)
+        acts = [record for record in self._store.table("acts") if record["item"] != item]
+        events = without(self._books.events, item)
+        hidden = tuple(other for other in self._books.settings.hidden if other != item)
+        self._free_to_change()
+        self._books.commit(
+            settings=replace(self._books.settings, hidden=hidden),
+            events=events,
+            tables={"acts": acts, "vectors": pruned(self._books, events)},
+            scrub=True,
+        )
+        return self._entry(event)
 
-    def publish(self, row: int) -> Entry:
+    def publish(self, row: int, *, now: int | None = None) -> Entry:
         """Mark the comment on an item as published, and write its receipt; outside ε, for good.
 
         Raises:
-            DataError: there is no comment on the item.
+            DataError: there is no comment on the item, or it is published already.
         """
-        raise NotImplementedError
+        event = self._rated(row)
+        if not event.comment or event.published:
+            raise DataError(
+                "an item must have a comment that is not published yet, got none.",
+                hint="write one: `privet client rate DIR ITEM STARS --comment TEXT`.",
+            )
+        self._free_to_change()
+        chain, text = self._books.chain, event.comment.encode()
+        chain.add(
+            Receipt(
+                seq=0, prev="", act=0, created_at=_now() if now is None else now,
+                status="prepared", kind="publication", upload_bytes=len(text),
+                payload=hashlib.sha256(text).hexdigest(), contains=("the comment's text",),
+                purpose="The owner publishes a comment.",
+                protection="None: whoever reads it can tell who writes like that.",
+            ),
+            self._books.settings.key,
+        )  # fmt: skip
+        published = replace(event, published=True)
+        events = [published if e.item == event.item else e for e in self._books.events]
+        self._books.commit(events=events, chain=chain)
+        return self._entry(published)
 
     def hide(self, row: int, *, undo: bool = False) -> None:
         """Remember "less like this" of an item, or take it back; stays on the device."""
+        item = self._item(row)
+        hidden = tuple(other for other in self._books.settings.hidden if other != item)
+        self._change(
+            replace(self._books.settings, hidden=hidden if undo else (*hidden, item)), scrub=undo
+        )
 
     def note(self, row: int, act: Act) -> None:
         """Remember what the owner did with the comments of an item; stays on the device."""
+        item, records = self._item(row), self._store.table("acts")
+        old = next((record["act"] for record in records if record["item"] == item), 0.0)
+        new = 0.0 if act == "seen" else 1.0
+        others = [record for record in records if record["item"] != item]
+        self._free_to_change()
+        self._books.commit(tables={"acts": [*others, {"item": item, "act": max(old, new)}]})
 
     # ---- what leaves -----------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """Say where the device stands."""
-        raise NotImplementedError
+        """Say where the device stands; reads no catalogue and no model."""
+        return status(self._books, read_custody(self.folder)["level"])
 
-    def receipts(self) -> tuple["Receipt", ...]:
-        """What left, was refused or was charged unused: one receipt an act, oldest first."""
-        raise NotImplementedError
+    def receipts(self) -> tuple[Receipt, ...]:
+        """What left, was refused or was charged unused: the newest receipt of every act."""
+        return tuple(self._books.chain.acts())
 
-    def preview(self, *, last: bool = False) -> "Preview":
+    def chain(self) -> tuple[Receipt, ...]:
+        """Every receipt that was ever written, oldest first."""
+        return tuple(self._books.chain.receipts)
+
+    def preview(self, *, last: bool = False) -> Preview:
         """Show what would leave for the last question, or (last) what did leave."""
-        raise NotImplementedError
+        if last:
+            return preview_last(self._books, self.catalogue)
+        return preview(self._books, self.catalogue, self.history)
 
-    def verify(self, ledger: Path | None = None) -> "Verdict":
-        """Check every sealed byte, the chain of receipts, its signatures, and a ledger if given.
+    def verify(self, ledger: Path | None = None) -> Verdict:
+        """Check every sealed byte, public files, the receipts, and a ledger if one is given.
 
         Raises:
             VerificationError: something does not verify; it says what.
         """
-        raise NotImplementedError
+        _ = self.catalogue, self.model, self.public_comments
+        return verify(self._books, ledger)
 
     def accept(
-        self, policy: Signed, officer_key: str, *, demo: bool = False, floor: Floor | None = None
+        self,
+        policy: Signed,
+        officer_key: str,
+        *,
+        demo: bool = False,
+        floor: Floor = DEVICE_FLOOR,
+        now: int | None = None,
     ) -> Policy:
-        """Take part under a signed policy, by the owner's own decision.
+        """Take part under a signed policy, by the owner's own decision; what was spent stays spent.
 
         Raises:
             PolicyError: it is not signed by that officer.
-            Refusal: it asks for less protection than the device's floor.
+            Refusal: it lets a sum be opened with less protection than the owner's floor.
         """
-        raise NotImplementedError
+        self._free_to_change()
+        return accept(
+            self._books, policy, officer_key, floor, demo=demo, now=_now() if now is None else now
+        )
 
     def answer(
-        self, config: Signed, view: View, session: str = "", now: int | None = None
+        self, config: Signed, view: View, session: str = "", *, now: int | None = None
     ) -> Contribution | Refusal:
         """Answer one question through the door: authorise, charge, fsync, release, fsync.
 
@@ -348,27 +498,45 @@ class Device:
             session: Name of the session the answer is for.
             now: Seconds since 1970, the device's own clock where None.
         """
-        raise NotImplementedError
+        at = _now() if now is None else now
+        return door.answer(self._books, self.history, config, view, session, at)
 
-    def sent(self, session: str, upload_bytes: int, to: str = "") -> None:
+    def sent(
+        self, session: str, upload_bytes: int, to: str = "", *, now: int | None = None
+    ) -> None:
         """Complete the receipt of an answer once it was uploaded."""
+        door.sent(self._books, session, upload_bytes, to, _now() if now is None else now)
 
-    def abort(self, session: str) -> None:
+    def abort(self, session: str, *, now: int | None = None) -> None:
         """Complete the receipt of an answer that was not used: charged, never refunded."""
+        door.give_up(self._books, session, _now() if now is None else now)
 
     def pause(self) -> None:
         """Refuse every question from now on; instant and local."""
+        self._change(replace(self._books.settings, paused=True))
 
     def resume(self) -> None:
         """Answer questions again."""
+        self._change(replace(self._books.settings, paused=False))
 
     def leave(self) -> None:
-        """Take part no longer; what was spent stays spent, the ratings stay here."""
+        """Take part no longer; what was spent stays spent, the ratings stay here.
+
+        Raises:
+            DataError: the device takes part in nothing.
+        """
+        joined = self._books.settings.membership
+        if joined is None or joined.left:
+            raise DataError("a device must take part to leave, it does not.", hint="")
+        self._change(replace(self._books.settings, membership=replace(joined, left=True)))
 
     # ---- moving and ending -----------------------------------------------------------------------
 
     def export(self, file: Path, passphrase: str) -> None:
         """Move the device into one sealed file; this folder is marked moved and answers nothing."""
+        if self._books.settings.moved == "moved":
+            self._free_to_change()
+        transfer.export(self._books, file, passphrase)
 
     @classmethod
     def restore(
@@ -381,11 +549,90 @@ class Device:
         store_passphrase: str | None = None,
     ) -> Self:
         """Make a device of an exported file: with its receipts, chain head and spent budget."""
-        raise NotImplementedError
+        tables, files = transfer.unpacked(file, passphrase)
+        return cls(folder, transfer.settle(folder, tables, files, custody, store_passphrase))
 
     def erase(self) -> None:
-        """Destroy the key first, then every file; cannot be undone."""
+        """Destroy the key first, then every file; cannot be undone. The device is closed."""
+        self._store.close(keep_lock=True)
+        try:
+            transfer.erase(self.folder, locked=True)
+        finally:
+            self._store.close()
+
+    # ---- inside ----------------------------------------------------------------------------------
+
+    def _item(self, row: int) -> str:
+        """Return the id of a row of the catalogue."""
+        if not 0 <= row < len(self.catalogue):
+            raise DataError(f"a row must be in [0, {len(self.catalogue)}).", hint="use `find`.")
+        return self.catalogue.item_ids[row]
+
+    def _event(self, row: int) -> Event | None:
+        item = self._item(row)
+        return next((event for event in self._books.events if event.item == item), None)
+
+    def _rated(self, row: int) -> Event:
+        event = self._event(row)
+        if event is None:
+            raise DataError("an item must be rated, it is not.", hint="see what is: `… status`.")
+        return event
+
+    def _entry(self, event: Event) -> Entry:
+        row = self._rows.get(event.item, -1)
+        title = self.catalogue.titles[row] if row >= 0 else event.item
+        return Entry(row, event.item, title, event.stars, event.at, event.comment, event.published)
+
+    def _replace(self, events: list[Event]) -> None:
+        """Write the events; a text that is gone is overwritten too, with its vector."""
+        self._free_to_change()
+        texts = {event.comment for event in events}
+        gone = any(event.comment and event.comment not in texts for event in self._books.events)
+        tables = {"vectors": pruned(self._books, events)} if gone else None
+        self._books.commit(events=events, tables=tables, scrub=gone)
+        self.__dict__.pop("public_comments", None)
+
+    def _change(self, settings: Settings, *, scrub: bool = False) -> None:
+        self._free_to_change()
+        self._books.commit(settings=settings, scrub=scrub)
+
+    def _free_to_change(self) -> None:
+        """Refuse to change what was moved to another device."""
+        if self._books.settings.moved != "no":
+            raise DataError(
+                "a device that was moved must not change here.",
+                hint="use the imported one; `privet client erase DIR --yes` removes this one; "
+                "if no export was written, export again.",
+            )
 
 
-Receipt = Preview = Verdict = object  # made in client.receipts and client.preview
-_ = Sequence
+def _now() -> int:
+    return int(time.time())
+
+
+def _new_identity() -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.generate().private_bytes_raw().hex()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as wrong:
+        raise DataError(
+            f"{path} must be a readable file, got: {wrong.strerror}.", hint="check its name."
+        ) from None
+
+
+def _sha256(data: bytes | None) -> str:
+    return hashlib.sha256(data).hexdigest() if data is not None else ""
+
+
+def _pinned(path: Path, found: str, pinned: str) -> None:
+    """Refuse a public file that is not the one that was pinned."""
+    if found != pinned:
+        raise VerificationError(
+            f"{path} must have the hash {pinned[:16]}…, got {found[:16]}….",
+            hint="put the right file back, or import an export.",
+        )
