@@ -46,14 +46,21 @@ class Event:
 
 
 def merged(events: Sequence[Event], new: Sequence[Event]) -> list[Event]:
-    """Return the events with newer ones in place of older ones of the same item, oldest first.
+    """Return the events with new ones in place of old ones of the same item, oldest first.
+
+    An old one stays where both times are known and it is the newer.
 
     Example:
         >>> [e.item for e in merged([Event("a", 4, 1), Event("b", 3, 2)], [Event("a", 5, 3)])]
         ['b', 'a']
     """
     last = {event.item: event for event in sorted(new, key=lambda event: event.at)}
-    kept = [event for event in events if event.item not in last]
+    kept = []
+    for event in events:
+        if event.item in last and event.at > last[event.item].at > 0:
+            del last[event.item]
+        if event.item not in last:
+            kept.append(event)
     return sorted([*kept, *last.values()], key=lambda event: event.at)
 
 
@@ -83,13 +90,18 @@ def describe(scale: Scale) -> str:
     return f"{scale.low:g} to {scale.high:g}{step}"
 
 
-def read_events(path: Path, scale: Scale, find: Callable[[str], str | None]) -> list[Event]:
+def read_events(
+    path: Path, scale: Scale, find: Callable[[str], str | None]
+) -> tuple[list[Event], bool]:
     """Read a CSV of ratings, all rows or none.
 
     Args:
         path: A table with a header: item_id or title, rating [, timestamp, comment].
         scale: The declared scale.
         find: From an id or a title to the item's id, None where the catalogue lists none such.
+
+    Returns:
+        The events in the order of the rows, and whether the table has a column of comments.
 
     Raises:
         DataError: the file cannot be read, or a row is bad: file, line, column and the value's
@@ -99,7 +111,7 @@ def read_events(path: Path, scale: Scale, find: Callable[[str], str | None]) -> 
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             columns = _columns(path, next(reader, []))
-            return list(_rows(path, reader, columns, scale, find))
+            return list(_rows(path, reader, columns, scale, find)), "comment" in columns
     except OSError as wrong:
         raise DataError(
             f"{path} must be a readable file, got: {wrong.strerror}.", hint="check its name."

@@ -13,19 +13,19 @@ to an older copy is not noticed: that needs a counter in hardware, and docs say 
 Source: Gueron, Langley, Lindell (2019), "AES-GCM-SIV", RFC 8452; SQLite, "Write-Ahead Logging".
 """
 
-import fcntl
 import hashlib
-import hmac
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from client.guard import RESTORE, faults, take_lock
+from client.head import HEAD, Head
 from client.sealing import open_sealed, seal, subkey
-from shared.errors import DataError, EnvironmentFault, StoreLocked, VerificationError
+from shared.errors import DataError, StoreLocked, VerificationError
 
 Record = dict[str, Any]
 """One record: what JSON can say."""
@@ -39,7 +39,7 @@ SEGMENT = 256
 """Records of a segment."""
 PADDING = 1024
 """Segments are padded to a multiple of this many bytes."""
-DATABASE, HEAD, LOCK = "device.db", "head", "lock"
+DATABASE = "device.db"
 
 _MADE = (
     "CREATE TABLE root (id INTEGER PRIMARY KEY CHECK (id = 1), sealed BLOB NOT NULL)",
@@ -61,7 +61,9 @@ class Store:
     def __init__(self, folder: Path, lock: int, key: bytes) -> None:
         """Use `create` or `open`."""
         self.folder, self._lock = folder, lock
-        self._sealing, self._marking = subkey(key, "segments"), subkey(key, "head")
+        self._sealing = subkey(key, "segments")
+        self._head = Head(folder, subkey(key, "head"))
+        self._behind = False  # whether the head on disk is one commit behind the database
         self._db: sqlite3.Connection | None = None
         self._root: dict[str, Any] = {"generation": 0, "previous": "", "tables": {}}
         self._mark = ""  # digest of the sealed root
@@ -79,13 +81,13 @@ class Store:
         """
         store = cls(folder, take_lock(folder), key)
         try:
-            with _faults(folder / DATABASE):
+            with faults(folder / DATABASE):
                 if (folder / DATABASE).exists():
                     raise DataError(
                         f"{folder} must hold no device yet, got one.",
                         hint="use it, erase it, or name another folder.",
                     )
-                store._place_head(store._write_head(0, ""))
+                store._head.place(store._head.prepare(0, ""))
                 os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
                 store._connect()
             store.commit(tables)
@@ -109,7 +111,7 @@ class Store:
         """
         if not (folder / DATABASE).exists():
             if (folder / HEAD).exists():
-                raise VerificationError(f"{folder / DATABASE} is missing.", hint=_RESTORE)
+                raise VerificationError(f"{folder / DATABASE} is missing.", hint=RESTORE)
             raise DataError(
                 f"{folder} must hold a device, got none.",
                 hint="make one: `privet client init DIR --catalogue FILE`.",
@@ -121,7 +123,7 @@ class Store:
             os.close(lock)
             raise
         try:
-            with _faults(folder / DATABASE):
+            with faults(folder / DATABASE):
                 store._connect()
                 store._load_root()
             if store._schema < SCHEMA:
@@ -148,7 +150,7 @@ class Store:
             VerificationError: a segment is damaged, missing or older than the root says.
         """
         if name not in self._cache:
-            with _faults(self.folder / DATABASE):
+            with faults(self.folder / DATABASE):
                 parts = [self._segment(name, n) for n in range(len(self._listed(name)))]
             self._plain[name] = [hashlib.sha256(part).digest() for part in parts]
             self._cache[name] = [record for part in parts for record in json.loads(part)]
@@ -168,11 +170,12 @@ class Store:
         for name in changes:
             self.table(name)  # what is replaced must have been intact
         plain = {name: _cut(records) for name, records in changes.items()}
-        with _faults(self.folder / DATABASE):
+        with faults(self.folder / DATABASE):
             if self._behind:
-                self._place_head(self._write_head(self.generation, self._mark))
+                self._head.place(self._head.prepare(self.generation, self._mark))
+                self._behind = False
             root, mark, sealed = self._prepare(plain)
-            head = self._write_head(root["generation"], mark)
+            head = self._head.prepare(root["generation"], mark)
             try:
                 self._write(plain, sealed, root)
             except BaseException:
@@ -183,7 +186,8 @@ class Store:
             for name, records in changes.items():
                 self._cache[name] = list(records)
                 self._plain[name] = [hashlib.sha256(part).digest() for part in plain[name]]
-            self._place_head(head)
+            self._head.place(head)
+            self._behind = False
             if scrub:
                 self._connected.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -196,13 +200,13 @@ class Store:
         listed = {
             (name, n) for name, digests in self._root["tables"].items() for n in range(len(digests))
         }
-        with _faults(self.folder / DATABASE):
+        with faults(self.folder / DATABASE):
             for name, number in sorted(listed):
                 self._segment(name, number)
             found = set(self._connected.execute("SELECT tab, seg FROM segments"))
             if found != listed or self._one("PRAGMA integrity_check") != "ok":
                 raise VerificationError(
-                    "the store must hold what its root lists, got more or less.", hint=_RESTORE
+                    "the store must hold what its root lists, got more or less.", hint=RESTORE
                 )
         return len(listed)
 
@@ -217,9 +221,6 @@ class Store:
             self._lock = -1
 
     # ---- database ------------------------------------------------------------------------------
-
-    _behind = False
-    """Whether the head on disk is one commit behind the database."""
 
     @property
     def _connected(self) -> sqlite3.Connection:
@@ -254,7 +255,7 @@ class Store:
         sealed = self._one("SELECT sealed FROM segments WHERE tab = ? AND seg = ?", name, number)
         if not isinstance(sealed, bytes) or _digest(sealed) != self._listed(name)[number]:
             raise VerificationError(
-                f"segment {number} of {name} must be the one that the root lists.", hint=_RESTORE
+                f"segment {number} of {name} must be the one that the root lists.", hint=RESTORE
             )
         return open_sealed(self._sealing, sealed, name, number, self._schema).rstrip(b" ")
 
@@ -315,21 +316,21 @@ class Store:
                 hint="it was written by a newer Privet: use that one.",
             )
         if self._schema < min([SCHEMA, *MIGRATIONS]):
-            raise VerificationError("the store must name its schema.", hint=_RESTORE)
+            raise VerificationError("the store must name its schema.", hint=RESTORE)
         sealed = self._one("SELECT sealed FROM root WHERE id = 1")
         if not isinstance(sealed, bytes):
-            raise VerificationError("the store must have a root, got none.", hint=_RESTORE)
+            raise VerificationError("the store must have a root, got none.", hint=RESTORE)
         self._root = json.loads(open_sealed(self._sealing, sealed, "root", 0, self._schema))
         self._mark = _digest(sealed)
-        generation, mark = self._read_head()
+        generation, mark = self._head.read()
         ahead = (generation + 1, mark) == (self.generation, self._root["previous"])
         if ahead:  # stopped between the transaction and the head
-            self._place_head(self._write_head(self.generation, self._mark))
+            self._head.place(self._head.prepare(self.generation, self._mark))
         elif (generation, mark) != (self.generation, self._mark):
             raise VerificationError(
                 f"the store must be the one of commit {generation}, got that of "
                 f"{self.generation}: an older copy was put back.",
-                hint=_RESTORE,
+                hint=RESTORE,
             )
 
     def _migrate(self) -> None:
@@ -341,111 +342,6 @@ class Store:
         self._plain.clear()  # seal every segment anew
         self._schema = SCHEMA
         self.commit({**tables, **{name: [] for name in gone}}, scrub=True)
-
-    # ---- head ----------------------------------------------------------------------------------
-
-    def _write_head(self, generation: int, mark: str) -> Path:
-        """Write the next head beside the present one, on disk before the transaction is."""
-        body = {"generation": generation, "root": mark}
-        code = hmac.new(self._marking, _json(body), "sha256").hexdigest()
-        path = self.folder / f"{HEAD}.next"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_json({**body, "code": code}))
-            file.flush()
-            os.fsync(file.fileno())
-        return path
-
-    def _place_head(self, path: Path) -> None:
-        """Put the next head in place; needs no space on the disk."""
-        os.replace(path, self.folder / HEAD)
-        sync_folder(self.folder)
-        self._behind = False
-
-    def _read_head(self) -> tuple[int, str]:
-        """Return the generation and the root that count."""
-        try:
-            body = json.loads((self.folder / HEAD).read_bytes())
-            code = body.pop("code")
-            expected = hmac.new(self._marking, _json(body), "sha256").hexdigest()
-            if not hmac.compare_digest(code, expected):
-                raise ValueError("code")
-            return int(body["generation"]), str(body["root"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise VerificationError(
-                f"{self.folder / HEAD} must name the store's last commit, got another file or "
-                "none.",
-                hint=_RESTORE,
-            ) from None
-
-
-_RESTORE = "the device was damaged or changed from outside; import an export, or erase it."
-
-
-def take_lock(folder: Path) -> int:
-    """Take the lock of a device's folder; return its handle, to be closed.
-
-    Raises:
-        StoreLocked: another process holds it.
-        EnvironmentFault: the folder cannot be made or written.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as wrong:
-        raise EnvironmentFault(
-            f"{folder} must be a folder that you may write to, got: {wrong.strerror}.",
-            hint="check its rights, or name another folder.",
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise StoreLocked(
-            f"{folder} must be in use by one process, another holds it.",
-            hint="stop the other command or close its page, then try again.",
-        ) from None
-    return lock
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the operating system raise into typed errors."""
-    try:
-        yield
-    except sqlite3.Error as wrong:
-        name = getattr(wrong, "sqlite_errorname", "") or ""
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise StoreLocked(
-                f"{path} must be in use by one process, another holds it.",
-                hint="stop the other program.",
-            ) from None
-        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-            raise EnvironmentFault(
-                f"{path} must be writable, got: {name}.",
-                hint="free some disk space and check the rights; nothing was lost.",
-            ) from None
-        raise VerificationError(
-            f"{path} must be an intact store, got: {name or type(wrong).__name__}.", hint=_RESTORE
-        ) from None
-    except OSError as wrong:
-        raise EnvironmentFault(
-            f"{path.parent} must be writable, got: {wrong.strerror}.",
-            hint="free some disk space and check the rights; nothing was lost.",
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:
-        raise VerificationError(
-            f"{path} must be an intact store, got: {type(wrong).__name__}.", hint=_RESTORE
-        ) from None
 
 
 def _cut(records: Sequence[Record]) -> list[bytes]:

@@ -27,9 +27,11 @@ from client.custody import (
     make_key,
     passphrase_key,
 )
+from client.guard import LOCK, sync_folder, take_lock
+from client.head import HEAD
 from client.sealing import open_sealed, seal
 from client.settings import Settings
-from client.store import DATABASE, HEAD, LOCK, SCHEMA, Store, Tables, sync_folder, take_lock
+from client.store import DATABASE, SCHEMA, Store, Tables
 from shared.atomic import replace_file
 from shared.errors import DataError, EnvironmentFault, UsageError, VerificationError
 
