@@ -169,9 +169,11 @@ def _integers(vector: SparseVector | np.ndarray, config: RoundConfig) -> Ints:
 
 
 def _places(integers: Ints) -> Ints:
-    """Return the coordinates that are shown: the largest, in their order."""
-    order = np.argsort(-np.abs(integers), kind="stable")[:SHOWN]
-    return np.sort(order)
+    """Return the coordinates that are shown, in order: the largest, and one that says nothing."""
+    order = np.argsort(-np.abs(integers), kind="stable")
+    touched = int(np.count_nonzero(integers))
+    largest = order[: min(touched, SHOWN - 1)]
+    return np.sort(np.concatenate([largest, order[touched : touched + 1]]))
 
 
 def _label(query: str, place: int, catalogue: Catalogue) -> str:
