@@ -75,6 +75,8 @@ class RunConfig(BaseModel):
     """Devices whose noise shares are not counted, because they might tell them."""
     budget: dict[str, Share] | None = None
     """Shares of rho over the queries, summing to 1; a public rule where unset."""
+    blocks: tuple[Literal["items", "network"], ...] | None = None
+    """Blocks of the trunk to train; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Rounds of the trunk's item block; a public rule where unset."""
     protocol: Literal["drawn", "real"] = "drawn"
@@ -196,6 +198,8 @@ def _toml(value: object) -> str:
     """Write one scalar as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return repr(value)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared.catalogue import Catalogue
+from shared.model.network import NetworkShape
 from shared.model.prior import Prior
+from shared.model.tasks import TASK_WEIGHTS
 from shared.model.tower import Tower
 from shared.schema import Floats, Ints
 
@@ -15,9 +18,11 @@ MAX_COORDINATES = 2**15
 
 @dataclass(frozen=True)
 class ItemSumsView:
-    """What goes with `item_sums`: nothing but how many items there are."""
+    """What goes with `item_sums`: nothing but the shape of the question."""
 
     items: int
+    comments: bool = False
+    """Whether the policy declares comments, so that their columns are asked for as well."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,10 @@ class TrunkView:
     """b, weight of the offset beside the factors."""
     place: Ints
     """Row of each item in the round's vector, (I,); -1 where the item has no factors."""
+    comment_mean: Floats | None = None
+    """c'_j of each item, (I,); None where no comments are declared: then the task is left out."""
+    weights: tuple[float, float] = TASK_WEIGHTS
+    """Weights of the rating and the comment task in the loss."""
 
     @property
     def rows(self) -> int:
@@ -50,7 +59,38 @@ class TrunkView:
         return int(self.place.max(initial=-1)) + 1
 
 
-View = ItemSumsView | PriorView | TrunkView
+@dataclass(frozen=True)
+class NetworkView:
+    """The network as devices see it in one round of `trunk_network`.
+
+    Everything but `parameters` stays the same over the rounds, so a device solves its tasks once.
+    """
+
+    tower: Tower
+    """After the last round of the item block."""
+    prior: Prior
+    directions: Floats
+    """U, (K, k)."""
+    texts: Floats
+    """Public text features that profiles are made of, (I, P); (I, 0) where there is no text."""
+    comment_mean: Floats | None
+    """c'_j of each item, (I,), or None."""
+    shape: NetworkShape
+    parameters: Floats
+    """Flat, (d,): last iterate."""
+    weights: tuple[float, float] = TASK_WEIGHTS
+    """Weights of the rating and the comment task in the loss."""
+
+
+View = ItemSumsView | PriorView | TrunkView | NetworkView
+
+
+def profile_texts(catalogue: Catalogue) -> Floats:
+    """Return the public text features that profiles are made of, (I, P); (I, 0) without text."""
+    for block in catalogue.blocks:
+        if block.kind == "text":
+            return catalogue.features[:, block.start : block.stop]
+    return np.zeros((len(catalogue), 0))
 
 
 def row_count(items: int, factors: int) -> int:
