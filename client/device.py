@@ -2,21 +2,34 @@
 """One device: its owner's ratings and comments, the shared model, and the door to the outside.
 
 Everything here works without any server. A `Device` is a folder: a sealed store (`store.py`), the
-key that opens it (`custody.py`) and public files (catalogue, model, public comments). One process
-at a time holds it. Neither torch nor flwr is imported, unless comments must be encoded.
+key that opens it (`custody.py`) and public files (`shelf.py`). One process at a time holds it.
+Neither torch nor flwr is imported, unless comments must be encoded.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from shared.catalogue import Catalogue, FeatureBasis
-from shared.errors import Refusal
+from client import door, transfer
+from client.books import Books
+from client.comments import OwnComments, PublicComment, encode_new, own_comments, read_public
+from client.custody import load_key, read_custody
+from client.diary import Act, Added, Diary, Entry, free_to_change, now_s
+from client.joining import DEVICE_FLOOR, accept
+from client.preview import Line, Preview, preview, preview_last
+from client.receipts import Receipt
+from client.settings import Settings
+from client.shelf import Shelf, read_file, sha256
+from client.standing import Status, status
+from client.store import Store
+from client.transfer import CATALOGUE, COMMENTS, MODEL
+from client.verify import Verdict, verify
+from shared.catalogue import Catalogue, FeatureBasis, load_catalogue
+from shared.errors import DataError, Refusal
+from shared.model.file import load_model
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.model.view import View
@@ -25,108 +38,13 @@ from shared.privacy.door import Contribution
 from shared.privacy.policy import Floor, Policy
 from shared.schema import Ints, Scale
 
-Act = Literal["seen", "opened", "upvoted", "replied"]
-"""What an owner did with the comments of an item: saw its page alone, or one of the others."""
+__all__ = [
+    "Act", "Added", "Device", "Entry", "Line", "OwnComments", "Preview", "PublicComment",
+    "Receipt", "Status", "Verdict",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One rating of the owner, with its comment; private."""
-
-    row: int
-    """Row of the catalogue; -1 where the catalogue no longer lists the item."""
-    item: str
-    """Id of the item."""
-    title: str
-    """Title, or the id where the catalogue no longer lists it."""
-    stars: float
-    at: int
-    """Seconds since 1970; 0 where unknown."""
-    comment: str
-    """"" where there is none."""
-    published: bool
-    """Whether the owner published the comment."""
-
-
-@dataclass(frozen=True)
-class Added:
-    """What `Device.add` took in."""
-
-    added: int
-    """Ratings of items that had none."""
-    changed: int
-    """Ratings that replaced an older one of the same item."""
-    comments: int
-    """Of all these, how many carry a comment."""
-
-
-@dataclass(frozen=True)
-class PublicComment:
-    """A comment that its author, or the operator, published; public."""
-
-    row: int
-    """Row of the catalogue."""
-    text: str
-    author: str
-    """Pseudonym, "" where none is given."""
-    helpful: float
-    """Helpful votes, NaN where unknown."""
-
-
-@dataclass(frozen=True)
-class OwnComments:
-    """Vectors of the owner's comments, as far as they were encoded; private, sealed on disk."""
-
-    rows: Ints
-    """Rows of the catalogue, (n,), oldest first."""
-    vectors: npt.NDArray[np.float32]
-    """(n, D), unit norm."""
-    missing: int
-    """Comments without a vector: `Device.encode_comments` makes them."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """What `privet client status` and the page show; for the owner's eyes."""
-
-    operator: str
-    """Who runs the federation that the device joined; "" where it joined none."""
-    run: str
-    policy_hash: str
-    joined_at: int
-    paused: bool
-    moved: bool
-    """Whether the store was exported to another device; nothing but `erase` is left to do here."""
-    demo: bool
-    """Whether so few noise shares suffice that every page must say DEMO."""
-    ratings: int
-    comments: int
-    published: int
-    custody: str
-    """credential, passphrase or file."""
-    model: str
-    """SHA-256 of the shared model in use; "" before the first one arrived."""
-    updates: int
-    """Answers that left, or may have left, the device."""
-    unused: int
-    """Answers that were charged and never left."""
-    refused: int
-    """Questions that the device refused."""
-    upload_bytes: int
-    last_upload_at: int
-    """0 where nothing left yet."""
-    smallest_sum: int
-    """Fewest devices that any answer was summed with; 0 where nothing left yet."""
-    spent: float
-    """Part of the agreed budget (ρ) that is charged, in [0, 1]."""
-    epsilon: float
-    """ε when all of the budget is used; 0 where there is none."""
-    delta: float
-    guess: float
-    """How often somebody guessing whether the owner took part is right at most, in [.5, 1], when
-    all of the budget is used and the operator is honest."""
-    guess_lying: float
-    """The same if the operator makes up all other devices: the worst number, so it is shown."""
+STARS = Scale(1.0, 5.0)
+"""The scale where none is declared."""
 
 
 class Device:
@@ -134,13 +52,18 @@ class Device:
 
     Example:
         with Device.open(Path("home")) as device:
-            device.rate(device.find("The Hedge"), 4.5, comment="Green.")
-            scores = device.model.rate(device.history, np.arange(len(device.catalogue)))
+            device.rate(device.find("The Hedge"), 4, comment="Green.")
+            predicted = device.model.rate(device.history, np.arange(len(device.catalogue)))
     """
 
-    folder: Path
-    scale: Scale
-    """Declared rating scale; `scale.from_unit` gives stars."""
+    def __init__(self, folder: Path, store: Store) -> None:
+        """Use `create`, `open` or `restore`."""
+        self.folder = folder
+        self._store = store
+        self._books = Books(store)
+        self._shelf = Shelf(folder, self._books)
+        self._diary = Diary(self._books, self._shelf)
+        door.recover(self._books, now_s())
 
     @classmethod
     def create(
@@ -150,7 +73,7 @@ class Device:
         model: Path | None = None,
         *,
         comments: Path | None = None,
-        scale: Scale = Scale(1.0, 5.0),  # noqa: B008
+        scale: Scale = STARS,
         custody: str = "auto",
         passphrase: str | None = None,
     ) -> Self:
@@ -160,17 +83,33 @@ class Device:
             folder: Where it lives; made with mode 0700.
             catalogue: A catalogue.safetensors; copied, and its version pinned.
             model: A model.safetensors for that catalogue; copied, and its hash pinned.
-            comments: Public comments, CSV item_id,text[,user_id,helpful]; copied.
+            comments: Public comments, CSV item_id,text[,user_id,helpful]; copied, hash pinned.
             scale: Rating scale.
             custody: "auto", "credential", "passphrase" or "file", see `client.custody`.
             passphrase: For custody by passphrase.
 
         Raises:
-            DataError: a file is not what it must be, or the folder holds a device already.
+            DataError: a file is not what it must be, or the folder is not empty.
             EnvironmentFault: the folder cannot be written.
             StoreLocked: the key that was asked for is missing.
         """
-        raise NotImplementedError
+        listed, _, version = load_catalogue(catalogue)
+        files = {CATALOGUE: read_file(catalogue)}
+        if model is not None:
+            files[MODEL] = read_file(model)
+            load_model(files[MODEL], listed)
+        if comments is not None:
+            read_public(comments, {})
+            files[COMMENTS] = read_file(comments)
+        settings = Settings(
+            identity=Ed25519PrivateKey.generate().private_bytes_raw().hex(),
+            scale=(scale.low, scale.high, scale.step),
+            catalogue=version,
+            model=sha256(files.get(MODEL)),
+            comments=sha256(files.get(COMMENTS)),
+        )
+        tables = {"settings": [settings.record()]}
+        return cls(folder, transfer.settle(folder, tables, files, custody, passphrase))
 
     @classmethod
     def open(cls, folder: Path, *, passphrase: str | None = None) -> Self:
@@ -181,10 +120,16 @@ class Device:
             StoreLocked: another process holds it, or its key is missing or wrong.
             VerificationError: it was damaged, or put back to an older state.
         """
-        raise NotImplementedError
+        store = Store.open(folder, lambda: load_key(folder, passphrase))
+        try:
+            return cls(folder, store)
+        except BaseException:
+            store.close()
+            raise
 
     def close(self) -> None:
         """Let go of the lock; nothing is pending, every act was on disk when it returned."""
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -200,24 +145,39 @@ class Device:
     # ---- public things: loaded at first use, then kept -----------------------------------------
 
     @property
+    def scale(self) -> Scale:
+        """Declared rating scale; `scale.from_unit` gives stars."""
+        return self._books.settings.rating_scale
+
+    @property
     def catalogue(self) -> Catalogue:
         """The public catalogue, checked against the version that was pinned."""
-        raise NotImplementedError
+        return self._shelf.listed[0]
 
     @property
     def basis(self) -> FeatureBasis:
         """The catalogue's basis; `basis.encoder` names the encoder behind its text vectors."""
-        raise NotImplementedError
+        return self._shelf.listed[1]
 
     @property
     def model(self) -> SharedModel:
         """The shared model; before the first one arrived, what text and categories alone give."""
-        raise NotImplementedError
+        return self._shelf.model
+
+    def take_model(self, data: bytes) -> None:
+        """Take a newer shared model: check it, pin its hash, keep the bytes.
+
+        Raises:
+            DataError: the bytes are no model for this catalogue.
+        """
+        free_to_change(self._books)
+        self._shelf.take_model(data)
 
     @property
     def public_comments(self) -> tuple[PublicComment, ...]:
-        """Public comments on items of the catalogue, the owner's own left out."""
-        raise NotImplementedError
+        """Public comments on items of the catalogue, the owner's own texts left out."""
+        own = {event.comment for event in self._books.events if event.comment}
+        return tuple(c for c in self._shelf.public_comments if c.text not in own)
 
     def find(self, words: str) -> int:
         """Return the row of an item by id, title, or the beginning of a title (case ignored).
@@ -225,33 +185,37 @@ class Device:
         Raises:
             UsageError: nothing begins so, or several titles do; the hint lists candidates.
         """
-        raise NotImplementedError
+        return self._shelf.find(words)
 
     # ---- the owner's own things ------------------------------------------------------------------
 
     @property
     def history(self) -> History:
         """What the model computes with: rated rows, r', comment lengths, acts; oldest first."""
-        raise NotImplementedError
+        return self._diary.history
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All ratings, oldest first."""
-        raise NotImplementedError
+        return self._diary.entries
 
     @property
     def hidden(self) -> Ints:
         """Rows that the owner wants to see less of, oldest first, (h,)."""
-        raise NotImplementedError
+        return self._diary.hidden
 
     @property
     def attributes(self) -> dict[str, float]:
         """Private attributes of the owner (age, …), see `client.profile`; they never leave."""
-        raise NotImplementedError
+        return dict(self._books.settings.attributes)
+
+    def set_attributes(self, attributes: dict[str, float]) -> None:
+        """Replace the private attributes."""
+        self._change(replace(self._books.settings, attributes=dict(attributes)))
 
     def own_comments(self) -> OwnComments:
         """Vectors of the owner's comments that are known already; imports no torch."""
-        raise NotImplementedError
+        return own_comments(self._books, self.basis.encoder, self._shelf.rows)
 
     def encode_comments(self) -> int:
         """Encode what is new among the comments, and seal it; may import torch.
@@ -259,7 +223,8 @@ class Device:
         Returns:
             How many were encoded; 0 where the catalogue's encoder is not installed.
         """
-        raise NotImplementedError
+        free_to_change(self._books)
+        return encode_new(self._books, self.basis.encoder)
 
     def add(self, file: Path) -> Added:
         """Take in a CSV of ratings: item_id (or title), rating [, timestamp, comment].
@@ -269,73 +234,92 @@ class Device:
         Raises:
             DataError: the file cannot be read, or a row is bad.
         """
-        raise NotImplementedError
+        return self._diary.add(file)
 
-    def rate(self, row: int, stars: float, comment: str | None = None) -> Entry:
+    def rate(
+        self, row: int, stars: float, comment: str | None = None, *, now: int | None = None
+    ) -> Entry:
         """Rate an item, again if need be; None keeps the comment there was, "" removes it.
 
         Raises:
             DataError: the stars are not on the scale, or there is no such row.
         """
-        raise NotImplementedError
+        return self._diary.rate(row, stars, comment, now_s() if now is None else now)
 
     def forget(self, row: int) -> Entry:
-        """Delete a rating and its comment as if they had never been.
+        """Delete a rating, its comment and all that was noted of the item, as if never there.
 
         Raises:
             DataError: the item was not rated.
         """
-        raise NotImplementedError
+        return self._diary.forget(row)
 
-    def publish(self, row: int) -> Entry:
+    def publish(self, row: int, *, now: int | None = None) -> Entry:
         """Mark the comment on an item as published, and write its receipt; outside ε, for good.
 
         Raises:
-            DataError: there is no comment on the item.
+            DataError: there is no comment on the item, or it is published already.
         """
-        raise NotImplementedError
+        return self._diary.publish(row, now_s() if now is None else now)
 
     def hide(self, row: int, *, undo: bool = False) -> None:
         """Remember "less like this" of an item, or take it back; stays on the device."""
+        self._diary.hide(row, undo=undo)
 
     def note(self, row: int, act: Act) -> None:
         """Remember what the owner did with the comments of an item; stays on the device."""
+        self._diary.note(row, act)
 
     # ---- what leaves -----------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """Say where the device stands."""
-        raise NotImplementedError
+        """Say where the device stands; reads no catalogue and no model."""
+        return status(self._books, read_custody(self.folder)["level"])
 
-    def receipts(self) -> tuple["Receipt", ...]:
-        """What left, was refused or was charged unused: one receipt an act, oldest first."""
-        raise NotImplementedError
+    def receipts(self) -> tuple[Receipt, ...]:
+        """What left, was refused or was charged unused: the newest receipt of every act."""
+        return tuple(self._books.chain.acts())
 
-    def preview(self, *, last: bool = False) -> "Preview":
+    def chain(self) -> tuple[Receipt, ...]:
+        """Every receipt that was ever written, oldest first."""
+        return tuple(self._books.chain.receipts)
+
+    def preview(self, *, last: bool = False) -> Preview:
         """Show what would leave for the last question, or (last) what did leave."""
-        raise NotImplementedError
+        if last:
+            return preview_last(self._books, self.catalogue)
+        return preview(self._books, self.catalogue, self.history)
 
-    def verify(self, ledger: Path | None = None) -> "Verdict":
-        """Check every sealed byte, the chain of receipts, its signatures, and a ledger if given.
+    def verify(self, ledger: Path | None = None) -> Verdict:
+        """Check every sealed byte, public files, the receipts, and a ledger if one is given.
 
         Raises:
             VerificationError: something does not verify; it says what.
         """
-        raise NotImplementedError
+        _ = self.catalogue, self.model, self.public_comments
+        return verify(self._books, ledger)
 
     def accept(
-        self, policy: Signed, officer_key: str, *, demo: bool = False, floor: Floor | None = None
+        self,
+        policy: Signed,
+        officer_key: str,
+        *,
+        demo: bool = False,
+        floor: Floor = DEVICE_FLOOR,
+        now: int | None = None,
     ) -> Policy:
-        """Take part under a signed policy, by the owner's own decision.
+        """Take part under a signed policy, by the owner's own decision; what was spent stays spent.
 
         Raises:
             PolicyError: it is not signed by that officer.
-            Refusal: it asks for less protection than the device's floor.
+            Refusal: it promises less noise than the owner's floor and is no accepted demo.
         """
-        raise NotImplementedError
+        free_to_change(self._books)
+        at = now_s() if now is None else now
+        return accept(self._books, policy, officer_key, floor, demo=demo, now=at)
 
     def answer(
-        self, config: Signed, view: View, session: str = "", now: int | None = None
+        self, config: Signed, view: View, session: str = "", *, now: int | None = None
     ) -> Contribution | Refusal:
         """Answer one question through the door: authorise, charge, fsync, release, fsync.
 
@@ -348,27 +332,56 @@ class Device:
             session: Name of the session the answer is for.
             now: Seconds since 1970, the device's own clock where None.
         """
-        raise NotImplementedError
+        at = now_s() if now is None else now
+        return door.answer(self._books, self.history, config, view, session, at)
 
-    def sent(self, session: str, upload_bytes: int, to: str = "") -> None:
+    def remember(self, session: str, stage: str, answer: bytes) -> None:
+        """Seal the bytes of one stage of a session before they are sent; see `recall`."""
+        door.remember(self._books, session, stage, answer)
+
+    def recall(self, session: str, stage: str) -> bytes | None:
+        """Return the bytes of a stage that was answered, for a retry; None where it was not."""
+        return door.recall(self._books, session, stage)
+
+    def sent(
+        self, session: str, upload_bytes: int, to: str = "", *, now: int | None = None
+    ) -> None:
         """Complete the receipt of an answer once it was uploaded."""
+        door.sent(self._books, session, upload_bytes, to, now_s() if now is None else now)
 
-    def abort(self, session: str) -> None:
+    def abort(self, session: str, *, now: int | None = None) -> None:
         """Complete the receipt of an answer that was not used: charged, never refunded."""
+        door.give_up(self._books, session, now_s() if now is None else now)
 
     def pause(self) -> None:
         """Refuse every question from now on; instant and local."""
+        self._change(replace(self._books.settings, paused=True))
 
     def resume(self) -> None:
         """Answer questions again."""
+        self._change(replace(self._books.settings, paused=False))
 
     def leave(self) -> None:
-        """Take part no longer; what was spent stays spent, the ratings stay here."""
+        """Take part no longer; what was spent stays spent, the ratings stay here.
+
+        Raises:
+            DataError: the device takes part in nothing.
+        """
+        joined = self._books.settings.membership
+        if joined is None or joined.left:
+            raise DataError(
+                "a device must take part somewhere to leave, it does not.",
+                hint="there is nothing to leave.",
+            )
+        self._change(replace(self._books.settings, membership=replace(joined, left=True)))
 
     # ---- moving and ending -----------------------------------------------------------------------
 
     def export(self, file: Path, passphrase: str) -> None:
         """Move the device into one sealed file; this folder is marked moved and answers nothing."""
+        if self._books.settings.moved == "moved":
+            free_to_change(self._books)
+        transfer.export(self._books, file, passphrase)
 
     @classmethod
     def restore(
@@ -381,11 +394,17 @@ class Device:
         store_passphrase: str | None = None,
     ) -> Self:
         """Make a device of an exported file: with its receipts, chain head and spent budget."""
-        raise NotImplementedError
+        tables, files = transfer.unpacked(file, passphrase)
+        return cls(folder, transfer.settle(folder, tables, files, custody, store_passphrase))
 
     def erase(self) -> None:
-        """Destroy the key first, then every file; cannot be undone."""
+        """Destroy the key first, then every file; cannot be undone. The device is closed."""
+        self._store.close(keep_lock=True)
+        try:
+            transfer.erase(self.folder, locked=True)
+        finally:
+            self._store.close()
 
-
-Receipt = Preview = Verdict = object  # made in client.receipts and client.preview
-_ = Sequence
+    def _change(self, settings: Settings) -> None:
+        free_to_change(self._books)
+        self._books.commit(settings=settings)

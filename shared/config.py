@@ -56,7 +56,7 @@ class RunConfig(BaseModel):
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of ratings, users or items that the splits random, users and items hold out."""
     target_epsilon: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Epsilon that the run may reach; 8 where no other choice of privacy is made."""
+    """Epsilon that the run may reach; that of the domain, 8 or less, where none is chosen."""
     noise_multiplier: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Standard deviation over sensitivity of the single Gaussian of equal cost, 1/sqrt(2 rho)."""
     no_privacy: bool = False
@@ -83,7 +83,7 @@ class RunConfig(BaseModel):
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"
     """Text encoder: `default`, a local path, or a hub name."""
-    domain: Literal["films", "shop", "social", "courses", "health"] = "films"
+    domain: Literal["films", "films-zh", "shop", "social", "courses", "health"] = "films"
     """What the generated village is about."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seeds splits, negatives and the village; never noise."""

@@ -32,7 +32,9 @@ def simulate(
         str | None, typer.Option(help="random, u1..u5, leave-one-out, users or items.")
     ] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
-    target_epsilon: Annotated[float | None, typer.Option(help="Epsilon to reach; 8.")] = None,
+    target_epsilon: Annotated[
+        float | None, typer.Option(help="Epsilon to reach; 8, health 2.")
+    ] = None,
     noise_multiplier: Annotated[
         float | None, typer.Option(help="Noise over sensitivity of the single equal Gaussian.")
     ] = None,

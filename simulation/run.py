@@ -25,18 +25,21 @@ from shared.model.history import History
 from shared.model.plan import BLOCKS
 from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
-from shared.schema import Floats
+from shared.schema import Floats, Ints, Scale
 from simulation.baselines import ItemUserMean, UserMean
-from simulation.book import keep
+from simulation.book import Book, keep
 from simulation.comments import comment_figures
 from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor, devices_of
 from simulation.doctor import versions
+from simulation.domains import DOMAINS
+from simulation.domains import domain as domain_of
 from simulation.evaluate import evaluate
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
-from simulation.runs import RESULT, RunFolder, default_path
+from simulation.private_metrics import metric_answers, released_figures
+from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
 from simulation.splits import Split, split
 from simulation.vectorised import Vectorised
@@ -74,6 +77,7 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     """
     publishable = config.private and config.noise_seed is None
     stage = prepare(config, say)
+    config = with_default_budget(config, stage.dataset.domain)
     now = datetime.now(UTC)
     out = config.resume or config.out
     path = Path(out) if out else default_path(Path("runs"), stage.dataset.name, now)
@@ -91,6 +95,24 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     return figures
 
 
+def with_default_budget(config: RunConfig, domain: str) -> RunConfig:
+    """Fill in the budget of the domain where a private run was given none.
+
+    Example:
+        >>> with_default_budget(RunConfig(), "health").target_epsilon
+        2.0
+    """
+    given = config.target_epsilon or config.noise_multiplier
+    if given or not config.private or domain not in DOMAINS:
+        return config
+    return config.model_copy(update={"target_epsilon": domain_of(domain).target_epsilon})
+
+
+def _note(dataset: Dataset) -> str | None:
+    """Return the sentence that must stand beside every recommendation of a domain, if any."""
+    return (domain_of(dataset.domain).note or None) if dataset.domain in DOMAINS else None
+
+
 def prepare(config: RunConfig, say: Say) -> Stage:
     """Load the data and encode the public catalogue."""
     if config.data == "village":
@@ -103,6 +125,8 @@ def prepare(config: RunConfig, say: Say) -> Stage:
         f"{dataset.name}: {len(dataset.users)} users, {len(dataset.items)} items, "
         f"{len(dataset.interactions)} ratings"
     )
+    if note := _note(dataset):
+        say(f"note: {note}")
     started = time.perf_counter()
     texts = item_text(dataset.items)
     encoder = load_encoder(config.encoder, cache_dir())
@@ -154,10 +178,16 @@ def _one_seed(
         booked = announced(book.recorded(engine), plan, say)
         model = federate(enrolled, catalogue, plan, booked)
         seconds = time.perf_counter() - started
+        say("evaluating: shared model, what each block gained, local only, baselines")
+        table: dict[str, Floats] = {}
+        predictor = DevicePredictor(model, devices, dataset.scale)
+        figures = _evaluate(predictor, parts, dataset, config.seed, per_user=table)
+        figures |= comment_figures(model, devices, parts, dataset, table)
+        folder.write(f"private/{variant}per_user.csv", per_user_csv(table, dataset.users))
+        present = np.array([user for user in range(len(devices)) if user not in absent])
+        figures["released"] = _released(plan, booked, book, table, present, dataset.scale)
+        _append_released(folder, variant, figures["released"])
         book.release(_publish(folder, variant, model, stage))
-    say("evaluating: shared model, what each block gained, local only, baselines")
-    figures = _evaluate(DevicePredictor(model, devices, dataset.scale), parts, dataset, config.seed)
-    figures |= comment_figures(model, devices, parts, dataset)
     figures |= _gains(model, plan, devices, parts, dataset, figures["rmse"])
     figures |= _controls(config, parts, dataset, catalogue, devices)
     figures |= _sessions(config, parts, dataset, catalogue, devices, enrolled, folder, variant)
@@ -174,8 +204,41 @@ def _engine(config: RunConfig) -> CohortSum:
     return kind(np.random.default_rng(config.seed), source).cohort_sum
 
 
+def _released(
+    plan: Plan,
+    cohort_sum: CohortSum,
+    book: Book,
+    table: dict[str, Floats],
+    enrolled: Ints,
+    scale: Scale,
+) -> dict[str, float] | None:
+    """Ask for private metrics where the budget says so; None elsewhere."""
+    if "metrics" not in plan:
+        return None
+    asked, unit = plan["metrics"], (scale.high - scale.low) / 4
+    total = cohort_sum(asked, 1, metric_answers(table, enrolled, unit))
+    figures = released_figures(total, asked, unit)
+    book.metrics(figures)
+    return figures
+
+
+def _append_released(folder: RunFolder, variant: str, released: dict[str, float] | None) -> None:
+    """Add the released figures to the run's scalars."""
+    if released is not None:
+        name = f"{variant}metrics.jsonl"
+        lines = (folder.path / name).read_text("utf-8").splitlines()
+        last = {f"released/{key}": value for key, value in released.items()}
+        folder.write(name, "\n".join([*lines, json.dumps({"step": len(lines)} | last)]) + "\n")
+
+
 def _evaluate(
-    predictor: DevicePredictor, parts: Split, dataset: Dataset, seed: int, *, ranking: bool = True
+    predictor: DevicePredictor,
+    parts: Split,
+    dataset: Dataset,
+    seed: int,
+    *,
+    ranking: bool = True,
+    per_user: dict[str, Floats] | None = None,
 ) -> dict[str, Any]:
     """Evaluate one predictor with the researcher's full view."""
     return evaluate(
@@ -185,6 +248,7 @@ def _evaluate(
         categories=dataset.items.categories,
         seed=seed,
         ranking=ranking,
+        per_user=per_user,
     )
 
 
@@ -302,6 +366,7 @@ def _facts(
         "releases_without_noise": bool(plan.releases) and not plan.private,
         "noise": _noise_words(config),
         "tuning": TUNING,
+        "note": _note(dataset),
     }
 
 
