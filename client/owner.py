@@ -5,6 +5,7 @@ Stating it lets both be built and tested on a device in memory.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from client.device import Act, Entry, OwnComments, PublicComment, Status
@@ -18,7 +19,12 @@ from shared.schema import Ints, Scale
 class Owner(Protocol):
     """A device as its owner sees it; what each part means stands in `client.device.Device`."""
 
-    scale: Scale
+    folder: Path
+
+    @property
+    def scale(self) -> Scale:
+        """The declared rating scale."""
+        ...
 
     @property
     def catalogue(self) -> Catalogue:

@@ -10,7 +10,7 @@ Before the first model arrives the same code runs on public features alone: text
 and the ridge of the owner's own ratings predicts. Numpy only: neither torch nor flwr.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class Explained:
     rating: float
     """Predicted rating, not clipped."""
     base: float
-    """What the item gets without the owner's ratings."""
+    """What the item gets without the owner's ratings; a network's part is in it."""
     because: tuple[tuple[int, float], ...]
     """Rated items and what each adds, the largest first."""
     rest: float
@@ -129,9 +129,16 @@ def explain(model: SharedModel, history: History, item: int, *, most: int = 5) -
     """
     near = _Near.of(model, history, np.array([item]))
     place = int(near.less[0])
-    tower, prior, catalogue = near.model.tower, near.model.prior, near.model.catalogue
-    mine = near.history
-    split = explain_ratings(tower, prior, catalogue, mine.items, mine.ratings, near.less)[0]
+    mine, target = near.history, near.less
+    split = explain_ratings(
+        near.model.tower,
+        near.model.prior,
+        near.model.catalogue,
+        mine.items,
+        mine.ratings,
+        target,
+        network=near.model.heads(mine, target)[:, 0],
+    )[0]
     top = np.argsort(-np.abs(split.influence), kind="stable")[:most]
     named = tuple((int(near.rows[split.rated[i]]), float(split.influence[i])) for i in top)
     everything = float(split.influence.sum())
@@ -186,7 +193,7 @@ class _Near:
         """Restrict the model; no score of an item that stays changes."""
         rows = shortlist(model, history, always=more)
         near = model if len(rows) == len(model.catalogue) else restricted(model, rows)
-        moved = History(np.searchsorted(rows, history.items), history.ratings)
+        moved = replace(history, items=np.searchsorted(rows, history.items))
         return cls(near, rows, moved, np.searchsorted(rows, more))
 
     def wanted(self, terms: Terms) -> Floats:

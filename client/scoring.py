@@ -73,11 +73,13 @@ def restricted(model: SharedModel, rows: Ints) -> SharedModel:
         offset=model.tower.offset[rows],
         log_weight=model.tower.log_weight[rows],
     )
+    mean = model.comment_mean
     return replace(
         model,
         catalogue=_some(model.catalogue, rows),
         statistics=model.statistics.take(rows),
         tower=tower,
+        comment_mean=None if mean is None else mean[rows],
     )
 
 

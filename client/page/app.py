@@ -76,7 +76,7 @@ class Page:
             form_token=self.session.form_token,
             here=request.url.path,
             pages=MENU if open_page else (),
-            demo=open_page and self.device.status().demo,
+            state=self.device.status() if open_page else {},
             notice=self.session.told() if open_page else None,
             commands=self.commands,
             **values,

@@ -39,7 +39,6 @@ class Odds:
     cap: int
     worst: str
     liar: int
-    """0 where the operator holds the noise and nothing protects against it."""
     liar_words: str
 
 
@@ -55,7 +54,7 @@ def odds_of(status: Status, say: Texts) -> Odds | None:
         now=in_a_hundred(guess_after(status.guess, status.spent)),
         cap=in_a_hundred(status.guess),
         worst=percent(suspicion(status.epsilon)),
-        liar=in_a_hundred(status.guess_lying) if status.guess_lying < 1.0 else 0,
+        liar=in_a_hundred(status.guess_lying),
         liar_words=_in_a_hundred_words(status.guess_lying),
     )
 

@@ -8,6 +8,7 @@ from client.device import Entry
 from client.owner import Owner
 from client.page.outgoing import odds_of, outgoing
 from client.page.shown import Shown, choices, day, item_path, size
+from client.reading import readable
 from client.recommending import recommend
 from client.texts import Texts
 
@@ -38,6 +39,12 @@ def today(device: Owner, say: Texts, query: Query) -> Made:
         "mix": mix,
         "mixes": MIXES,
     }
+
+
+def comments(device: Owner, say: Texts, query: Query) -> Made:
+    """Public comments worth reading, with their reasons."""
+    shown = Shown(device, say)
+    return "comments", {"cards": [shown.comment(one) for one in readable(device)]}
 
 
 def rate(device: Owner, say: Texts, query: Query) -> Made:
@@ -161,8 +168,3 @@ def _item(device: Owner, row: int) -> dict[str, Any]:
     """Return id, title and address of an item."""
     item_id = device.catalogue.item_ids[row]
     return {"id": item_id, "title": device.catalogue.titles[row], "path": item_path(item_id)}
-
-
-def comments(device: Owner, say: Texts, query: Query) -> Made:
-    """Public comments worth reading."""
-    return "comments", {"cards": []}

@@ -7,12 +7,15 @@ Templates only lay these out. Nothing here is escaped; jinja2 escapes every valu
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 from client.device import Entry
 from client.owner import Owner
-from client.recommending import Reason, explain
+from client.reading import Readable
+from client.recommending import Explained, Reason, explain
 from client.texts import Texts
+from shared.model.history import History
 from shared.schema import Scale
 
 CHOICES = 11
@@ -117,6 +120,22 @@ class Shown:
             reasons=tuple(self.reason(reason) for reason in reasons),
         )
 
+    def comment(self, one: Readable) -> dict[str, Any]:
+        """Make the card of a public comment."""
+        row = one.comment.row
+        title = self.device.catalogue.titles[row]
+        votes = one.comment.helpful
+        reasons = [self.say(f"reason.{kind}", title=title) for kind in one.reasons]
+        if row in self.mine:
+            reasons.append(self.say("reason.rated", stars=self.stars(self.mine[row].stars)))
+        return {
+            "title": title,
+            "path": item_path(self.device.catalogue.item_ids[row], **{"from": "comments"}),
+            "text": one.comment.text,
+            "reasons": reasons,
+            "helpful": int(votes) if votes > 0 else 0,
+        }
+
     def categories(self, row: int) -> tuple[str, ...]:
         """Name the categories of an item."""
         names = self.device.basis.category_names
@@ -136,14 +155,18 @@ class Shown:
         )
 
     def why(self, row: int) -> Why:
-        """Explain the expected rating of one item as a sum in stars."""
+        """Explain the expected rating of an item that the owner has not rated."""
+        history = self.device.history
+        return self.why_of(explain(self.device.model, history, row), history)
+
+    def why_of(self, found: Explained, history: History) -> Why:
+        """Put an explanation into words, as a sum in stars."""
         scale, titles = self.device.scale, self.device.catalogue.titles
-        found = explain(self.device.model, self.device.history, row)
         lines = [(self.say("item.base"), f"{scale.centre + found.base / scale.unit:.2f}")]
         for item, part in found.because:
             name = self.say("item.of", title=titles[item], stars=self.stars(self.mine[item].stars))
             lines.append((name, signed(part / scale.unit)))
-        if len(found.because) < len(self.device.history):
+        if len(found.because) < len(history):
             lines.append((self.say("item.rest"), signed(found.rest / scale.unit)))
         stars = float(scale.from_unit(found.rating))
         return Why(

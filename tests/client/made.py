@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class MemoryDevice:
     """`client.owner.Owner` in memory; nothing is sealed, nothing is written."""
 
     def __init__(self, *, joined: bool = True, model: SharedModel | None = None) -> None:
+        self.folder = Path("nowhere")
         self.catalogue, self.basis = public()
         self.model = model or SharedModel.before_any_release(self.catalogue)
         self.scale: Scale = hamlet().scale
