@@ -55,6 +55,8 @@ def make_server(device: Owner, folder: str, listener: socket.socket) -> tuple[uv
         log_level="error",
         lifespan="off",
         server_header=False,
+        http="h11",
+        loop="asyncio",
         ws="none",
         timeout_graceful_shutdown=2,
     )
