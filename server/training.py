@@ -16,9 +16,9 @@ from server.plan import Plan, Release
 from shared.catalogue import Catalogue
 from shared.model.comment_task import denoise_comments
 from shared.model.network import Network, initial_network
-from shared.model.prior import prior_basis, prior_step
+from shared.model.prior import prior_frame, prior_step
 from shared.model.released import SharedModel
-from shared.model.statistics import denoise
+from shared.model.statistics import denoise, mean_variance
 from shared.model.tower import Tower
 from shared.model.trunk_items import ItemBlock, directions, item_step, moved
 from shared.model.view import (
@@ -70,7 +70,7 @@ def learn_items(
 ) -> SharedModel:
     """Learn how well each item is liked, how often it is rated, how much its comments interest."""
     sums = ask(asked, 1, ItemSumsView(len(catalogue), comments)).reshape(len(catalogue), -1)
-    statistics = denoise(sums[:, :2], asked.noise_std, catalogue)
+    statistics = denoise(sums[:, :2], asked.noise_std, catalogue, users=asked.users)
     model = SharedModel.of_items(catalogue, statistics)
     if not comments:
         return model
@@ -80,9 +80,11 @@ def learn_items(
 
 def learn_prior(model: SharedModel, asked: Release, ask: Ask) -> SharedModel:
     """Learn in which directions people differ; their mean moves into the offsets."""
-    basis = prior_basis(model.tower, model.statistics)
-    total = ask(asked, 1, PriorView(model.tower, basis))
-    prior = prior_step(total, asked.noise_std, asked.users, basis)
+    prior, users = model.prior, asked.users
+    for server_round in range(1, asked.rounds + 1):
+        frame = prior_frame(model.tower, model.statistics, prior, users, asked.query.dimension)
+        view = PriorView(model.tower.shifted(prior.mean), frame.basis, frame.pairs)
+        prior = prior_step(ask(asked, server_round, view), asked.noise_std, users, frame, prior)
     return replace(model, prior=prior, tower=model.tower.shifted(prior.mean))
 
 
@@ -91,6 +93,8 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower
     asked, factors, preference = plan["trunk_items"], plan.factors, plan.preference
     statistics, prior = model.statistics, model.prior
     rows = heaviest(statistics.weight, asked.query.dimension // (1 + factors))
+    noise = plan["item_sums"].noise_std if "item_sums" in plan else 0.0
+    left_open = mean_variance(statistics, noise, asked.users)
     place = np.full(len(statistics.weight), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     block = ItemBlock.zeros(len(rows), factors)
@@ -113,6 +117,7 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower
             asked.noise_std,
             statistics.take(rows),
             preference=preference,
+            offset_variance=left_open[rows],
         )
         deltas = np.zeros((len(place), 1 + factors))
         deltas[rows] = block.deltas

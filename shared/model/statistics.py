@@ -27,8 +27,8 @@ MEAN_SD = 0.38
 """Standard deviation of item means about their regression."""
 RATING_VARIANCE = 0.9
 """Variance of one person's deviation, in r'."""
-ROW_SCALE = 0.1
-"""Typical scale of one row after a person's vector is brought to norm 1."""
+ROW_NORM = 0.64
+"""Squared scale of a typical row times the number of ratings: 1 over its squared norm, about."""
 MEAN_PRECISION = {"category": 30.0, "time": 10.0, "text": 60.0, "number": 60.0}
 """Ridge precision of each block's coefficients in the regression of item means."""
 
@@ -88,6 +88,7 @@ def denoise(
     noise_std: float,
     catalogue: Catalogue,
     *,
+    users: int,
     count_scale: float = COUNT_SCALE,
 ) -> ItemStatistics:
     """Turn the noisy sums of `item_sums` into item statistics; post-processing, costs no budget.
@@ -96,31 +97,52 @@ def denoise(
         sums: Released sums over people of rows at norm 1, shape (I, 2).
         noise_std: Standard deviation of the noise in each coordinate; 0 without privacy.
         catalogue: Public features, the prior of the means.
+        users: People in the sum.
         count_scale: As on the devices.
 
     Returns:
         Denoised statistics; finite for every finite input.
     """
     count_noise = (noise_std / count_scale) ** 2
-    weight, log_weight, variance = denoise_weights(sums[:, 1] / count_scale, count_noise)
+    counts = sums[:, 1] / count_scale
+    scale = row_scale(float(counts.sum()), users)
+    weight, log_weight, variance = denoise_weights(counts, count_noise, scale=scale)
     popularity = (log_weight - log_weight.mean()) / max(float(log_weight.std()), 0.3)
-    noise = noise_std**2 + RATING_VARIANCE * ROW_SCALE * weight + 0.3 * variance
+    noise = noise_std**2 + RATING_VARIANCE * scale * weight + 0.3 * variance
     mean = denoise_means(sums[:, 0] / weight, noise / weight**2, popularity, catalogue)
     centred = mean - weight @ mean / weight.sum()
     return ItemStatistics(centred, weight, popularity)
 
 
+def row_scale(total: float, users: int) -> float:
+    """Give the typical scale s of one row after a person's vector is brought to norm 1.
+
+    A person's n rows have s = √(ROW_NORM / n) and add n s to the total of all item weights, so the
+    total per person tells s: .1 for people of 60 ratings, .35 for people of 6.
+
+    Args:
+        total: Sum of all item weights, may be noisy.
+        users: People in the sum.
+
+    Example:
+        >>> round(row_scale(6.0 * 943, 943), 3)
+        0.107
+    """
+    return float(np.clip(ROW_NORM * users / max(total, 1e-9), 0.03, 1.0))
+
+
 def denoise_weights(
-    counts: Floats, noise_variance: float, *, cells: int = 80, steps: int = 60
+    counts: Floats, noise_variance: float, *, scale: float, cells: int = 80, steps: int = 60
 ) -> tuple[Floats, Floats, Floats]:
     """Estimate item weights under a mixture prior learnt from the noisy counts themselves.
 
-    The likelihood is N(count; c, noise + .1 c): Gaussian noise and the spread of row scales. The
+    The likelihood is N(count; c, noise + s c): Gaussian noise and the spread of row scales s. The
     prior over a logarithmic grid is learnt by EM, each step smoothed so that it stays a density.
 
     Args:
         counts: Noisy counts, shape (I,).
         noise_variance: Variance of the noise in a count.
+        scale: Typical scale s of a row.
         cells: Size of the grid.
         steps: EM steps.
 
@@ -130,7 +152,7 @@ def denoise_weights(
     top = max(60.0, 1.2 * float(counts.max(initial=0.0)))
     log_grid = np.linspace(np.log(0.05), np.log(top), cells)
     grid = np.exp(log_grid)
-    spread = noise_variance + ROW_SCALE * grid + 1e-4
+    spread = noise_variance + scale * grid + 1e-4
     log_likelihood = -0.5 * (counts[:, None] - grid) ** 2 / spread - 0.5 * np.log(spread)  # (I, G)
     likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
     smoother = np.exp(-0.5 * (np.subtract.outer(np.arange(cells), np.arange(cells)) / 4.0) ** 2)
@@ -142,6 +164,20 @@ def denoise_weights(
     posterior /= posterior.sum(axis=1, keepdims=True)
     weight = posterior @ grid
     return weight, posterior @ log_grid, np.maximum(posterior @ grid**2 - weight**2, 0.0)
+
+
+def mean_variance(statistics: ItemStatistics, noise_std: float, users: int) -> Floats:
+    """Give the posterior variance of item means after `item_sums`, shape (I,).
+
+    Args:
+        statistics: Of the whole catalogue; where nothing is known, the prior variance comes back.
+        noise_std: Standard deviation of the noise in each coordinate of the sums.
+        users: People in the sum.
+    """
+    scale = row_scale(float(statistics.weight.sum()), users)
+    weight = np.maximum(statistics.weight, 1e-6)
+    variance = (noise_std**2 + RATING_VARIANCE * scale * weight) / weight**2
+    return np.asarray(1.0 / (1.0 / MEAN_SD**2 + 1.0 / variance))
 
 
 def denoise_means(
