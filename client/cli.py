@@ -13,6 +13,7 @@ import typer
 
 from client.device import Device
 from client.events import describe
+from client.recommend_cli import explain_, recommend_, ui
 from client.shell import (
     Folder,
     FormatOption,
@@ -201,6 +202,11 @@ def preview(
     with open_device(folder) as device:
         shown = device.preview(last=last)
     tell(style, shown, *preview_lines(shown))
+
+
+client.command("recommend")(recommend_)
+client.command("explain")(explain_)
+client.command("ui")(ui)
 
 
 @client.command()

@@ -172,6 +172,7 @@ def erase(folder: Path, *, locked: bool = False) -> None:
             CUSTODY,
             KEY_FILE,
             *PUBLIC,
+            *(file.name for file in folder.glob("vectors-*.safetensors")),
             f"{MODEL}.next",
             LOCK,
         ):

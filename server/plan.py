@@ -25,7 +25,7 @@ from shared.model.queries import (
     trunk_network_query,
 )
 from shared.model.tasks import TASK_WEIGHTS
-from shared.model.view import profile_texts, row_count
+from shared.model.view import Reconstruction, profile_texts, row_count
 from shared.privacy.accountant import epsilon, noise_multiplier, rho_for, rho_of
 from shared.privacy.plan import Cohort, mechanism_for
 from shared.privacy.policy import MAX_SECURE_SUM, Mechanism
@@ -99,6 +99,9 @@ class Plan:
     """Whether comments are declared, and so learnt from."""
     task_weights: tuple[float, float] = TASK_WEIGHTS
     """Weights of the rating and the comment task in the trunk's loss."""
+    reconstruction: Reconstruction = "leave-one-out"
+    local_steps: int = 1
+    local_rate: float = 0.0
 
     def __getitem__(self, name: str) -> Release:
         return next(release for release in self.releases if release.query.name == name)
@@ -177,7 +180,16 @@ def make_plan(
     delta = config.target_delta or min(1e-5, 1 / (10 * users))
     size = users if config.cohort == "all" else min(config.cohort, users)
     sessions = -(-users // size)
-    plan = Plan((), delta, sessions, users // sessions, comments=comments)
+    plan = Plan(
+        (),
+        delta,
+        sessions,
+        users // sessions,
+        comments=comments,
+        reconstruction=config.reconstruction,
+        local_steps=config.local_steps,
+        local_rate=config.local_rate,
+    )
     if config.local_only:
         return plan
     if not config.private:

@@ -20,7 +20,7 @@ from typing import Any
 
 from client.device import Device
 from shared.privacy.door import Contribution
-from tests.client.made import question, view
+from tests.client.made_store import question, view
 
 ROOMS = tuple(str(Path(__file__).parents[2] / room) for room in ("client", "shared"))
 

@@ -20,7 +20,7 @@ from shared.privacy.canonical import Signed, sign
 from shared.privacy.door import Contribution
 from shared.privacy.encode import encode
 from shared.privacy.plan import mechanism_for
-from tests.client.made import (
+from tests.client.made_store import (
     COHORT,
     OFFICER,
     OFFICER_KEY,

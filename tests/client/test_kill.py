@@ -20,7 +20,7 @@ from shared.privacy.canonical import parse
 from shared.privacy.door import Contribution
 from shared.privacy.policy import RoundConfig
 from tests.client.killed import forked
-from tests.client.made import joined, question, view
+from tests.client.made_store import joined, question, view
 
 
 @pytest.fixture
