@@ -86,6 +86,10 @@ class RunConfig(BaseModel):
     reconstruction: Literal["leave-one-out", "split"] = "leave-one-out"
     """How a user vector is kept from seeing what it explains: exactly, or by halves of the events,
     which user models without a closed leave-one-out need."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
+    public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the training comments that their authors publish; none where unset."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"

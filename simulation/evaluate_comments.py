@@ -51,7 +51,7 @@ NAMES = (
     "comment_opened_auc",
     "comment_ndcg@10",
     "comment_cases",
-    "public_comments",
+    "comments_public",
 )
 """Every name in the result of `evaluate_comments`, but for `protocol`."""
 
@@ -130,7 +130,7 @@ def evaluate_comments(
     if len(public) == 0:
         return figures | {"protocol": ""}
     readers = _readers(public, split, encode, len(dataset.items))
-    figures["public_comments"] = len(public)
+    figures["comments_public"] = len(public)
     words = []
     if dataset.comment_events is not None:
         found = _openings(dataset.comment_events, split, public, readers, interest)

@@ -27,14 +27,16 @@ from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
 from shared.schema import Floats, Ints, Scale
 from simulation.baselines import ItemUserMean, UserMean
+from simulation.beyond import beyond, diverse
 from simulation.book import Book, keep
+from simulation.cache import cache_dir
 from simulation.comments import comment_figures
 from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor, devices_of
 from simulation.doctor import versions
 from simulation.domains import DOMAINS
 from simulation.domains import domain as domain_of
-from simulation.evaluate import evaluate
+from simulation.evaluate import Rerank, evaluate
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
@@ -137,16 +139,6 @@ def prepare(config: RunConfig, say: Say) -> Stage:
     return Stage(dataset, catalogue, basis, time.perf_counter() - started)
 
 
-def cache_dir() -> Path:
-    """Return where vectors of public texts are kept between runs."""
-    import os
-
-    root = os.environ.get("PRIVET_CACHE_DIR")
-    if root:
-        return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "privet"
-
-
 def _set_threads(threads: int | None) -> None:
     """Limit torch's threads; numpy follows the environment of the process."""
     if threads is not None:
@@ -181,13 +173,15 @@ def _one_seed(
         say("evaluating: shared model, what each block gained, local only, baselines")
         table: dict[str, Floats] = {}
         predictor = DevicePredictor(model, devices, dataset.scale)
-        figures = _evaluate(predictor, parts, dataset, config.seed, per_user=table)
+        rerank = diverse(catalogue, config.diversity)
+        figures = _evaluate(predictor, parts, dataset, config.seed, per_user=table, rerank=rerank)
         figures |= comment_figures(model, devices, parts, dataset, table)
         folder.write(f"private/{variant}per_user.csv", per_user_csv(table, dataset.users))
         present = np.array([user for user in range(len(devices)) if user not in absent])
         figures["released"] = _released(plan, booked, book, table, present, dataset.scale)
         _append_released(folder, variant, figures["released"])
         book.release(_publish(folder, variant, model, stage))
+    figures |= beyond(config, model, devices, parts, dataset, figures["protocol"])
     figures |= _gains(model, plan, devices, parts, dataset, figures["rmse"])
     figures |= _controls(config, parts, dataset, catalogue, devices)
     figures |= _sessions(config, parts, dataset, catalogue, devices, enrolled, folder, variant)
@@ -239,6 +233,7 @@ def _evaluate(
     *,
     ranking: bool = True,
     per_user: dict[str, Floats] | None = None,
+    rerank: Rerank | None = None,
 ) -> dict[str, Any]:
     """Evaluate one predictor with the researcher's full view."""
     return evaluate(
@@ -249,6 +244,7 @@ def _evaluate(
         seed=seed,
         ranking=ranking,
         per_user=per_user,
+        rerank=rerank,
     )
 
 
