@@ -59,7 +59,12 @@ class Cohort:
         if self._solved is None or not _same_tasks(self._solved[0], view):
             tasks = [network_tasks(view, device) for device in self.devices]
             self._solved = (view, tasks)
-        yield from user_gradients(NetworkTrunk(view.shape, view.parameters), self._solved[1])
+        yield from user_gradients(
+            NetworkTrunk(view.shape, view.parameters),
+            self._solved[1],
+            local_steps=view.local_steps,
+            local_rate=view.local_rate,
+        )
 
 
 def answers(view: View, devices: Sequence[History]) -> Iterator[Answer]:

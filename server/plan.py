@@ -16,6 +16,7 @@ from shared.model.network import NetworkShape
 from shared.model.plan import trunk_rule
 from shared.model.prior import prior_length
 from shared.model.queries import (
+    METRICS,
     NETWORK_NORM,
     UNCLIPPED,
     item_sums_query,
@@ -24,15 +25,15 @@ from shared.model.queries import (
     trunk_network_query,
 )
 from shared.model.tasks import TASK_WEIGHTS
-from shared.model.view import profile_texts, row_count
+from shared.model.view import Reconstruction, profile_texts, row_count
 from shared.privacy.accountant import epsilon, noise_multiplier, rho_for, rho_of
 from shared.privacy.plan import Cohort, mechanism_for
 from shared.privacy.policy import MAX_SECURE_SUM, Mechanism
-from shared.privacy.query import SumQuery
+from shared.privacy.query import SumQuery, metrics_query
 
 DEFAULT_EPSILON = 8.0
 NO_NETWORK = NetworkShape(0, 0, 0)
-BUILT = ("item_sums", "population_prior", "trunk_items", "trunk_network")
+BUILT = ("item_sums", "population_prior", "trunk_items", "trunk_network", "metrics")
 """Queries of `shared.config.QUERIES` that can be asked today."""
 
 
@@ -98,6 +99,9 @@ class Plan:
     """Whether comments are declared, and so learnt from."""
     task_weights: tuple[float, float] = TASK_WEIGHTS
     """Weights of the rating and the comment task in the trunk's loss."""
+    reconstruction: Reconstruction = "leave-one-out"
+    local_steps: int = 1
+    local_rate: float = 0.0
 
     def __getitem__(self, name: str) -> Release:
         return next(release for release in self.releases if release.query.name == name)
@@ -176,7 +180,16 @@ def make_plan(
     delta = config.target_delta or min(1e-5, 1 / (10 * users))
     size = users if config.cohort == "all" else min(config.cohort, users)
     sessions = -(-users // size)
-    plan = Plan((), delta, sessions, users // sessions, comments=comments)
+    plan = Plan(
+        (),
+        delta,
+        sessions,
+        users // sessions,
+        comments=comments,
+        reconstruction=config.reconstruction,
+        local_steps=config.local_steps,
+        local_rate=config.local_rate,
+    )
     if config.local_only:
         return plan
     if not config.private:
@@ -202,7 +215,7 @@ def _with_queries(
     that sessions, dropout allowance and local trust count as the smaller budget that they leave.
     """
     rule = trunk_rule(users, len(catalogue), mu, config.blocks)
-    shares = dict(zip(BUILT, map(_exact, (*rule.shares, rule.network_share)), strict=True))
+    shares = dict(zip(BUILT, map(_exact, (*rule.shares, rule.network_share, 0)), strict=True))
     if config.budget is not None:
         missing = [name for name, share in config.budget.items() if share and name not in BUILT]
         if missing:
@@ -222,6 +235,7 @@ def _with_queries(
         "population_prior": (population_prior_query(moments), 1),
         "trunk_items": (trunk_items_query(rows, factors), rounds),
         "trunk_network": (trunk_network_query(shape.size, norm), rule.network_rounds or 1),
+        "metrics": (metrics_query(METRICS), 1),
     }
     releases = tuple(
         Release(*queries[name], share, None, plan.sessions, users)

@@ -97,7 +97,14 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower
     current = model.tower
     for server_round in range(1, asked.rounds + 1):
         view = TrunkView(
-            current, prior, axes, preference, place, model.comment_mean, plan.task_weights
+            current,
+            prior,
+            axes,
+            preference,
+            place,
+            model.comment_mean,
+            plan.task_weights,
+            plan.reconstruction,
         )
         total = ask(asked, server_round, view)
         block = item_step(
@@ -121,7 +128,7 @@ def train_network(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Net
     asked, shape = plan["trunk_network"], plan.shape
     state = initial_state(initial_network(shape, NETWORK_SEED))
     heads = len(shape.heads) * shape.hidden
-    texts = profile_texts(model.catalogue)
+    texts = profile_texts(model.catalogue)[:, : shape.profile]
     first = NetworkView(
         model.tower,
         model.prior,
@@ -131,6 +138,9 @@ def train_network(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Net
         shape,
         state.parameters,
         plan.task_weights,
+        plan.reconstruction,
+        plan.local_steps,
+        plan.local_rate,
     )
     for server_round in range(1, asked.rounds + 1):
         total = ask(asked, server_round, replace(first, parameters=state.parameters))

@@ -39,7 +39,11 @@ class Pairs:
 
 
 def comment_figures(
-    model: SharedModel, devices: Sequence[History], parts: Split, dataset: Dataset
+    model: SharedModel,
+    devices: Sequence[History],
+    parts: Split,
+    dataset: Dataset,
+    per_user: dict[str, Floats] | None = None,
 ) -> dict[str, Any]:
     """Return `comment_auc`, the item-mean and single-task controls beside it, and their rule.
 
@@ -48,6 +52,7 @@ def comment_figures(
         devices: What each user's device knows. Private.
         parts: The split; pairs are its test rows. Private.
         dataset: The data set, for recorded acts. Private.
+        per_user: Columns of `evaluate`; gets one more, `comment_auc`, NaN where unknown. Private.
 
     Returns:
         Figures by name, None where fewer than 30 users have both classes.
@@ -68,10 +73,21 @@ def comment_figures(
         by_rule[pairs.rule].append(pairs)
     enough = {rule: found for rule, found in by_rule.items() if len(found) >= MINIMUM_USERS}
     figures = {rule: _figures(model, devices, found) for rule, found in enough.items()}
+    if per_user is not None:
+        known = {p.user: p for found in by_rule.values() for p in found}
+        column = [_own_auc(model, devices, known.get(int(user))) for user in per_user["user"]]
+        per_user["comment_auc"] = np.array(column)
     if not figures:
         return none | {"comment_auc_by_rule": {}}
     chosen = max(figures, key=lambda rule: len(enough[rule]))
     return figures[chosen] | {"comment_rule": chosen, "comment_auc_by_rule": figures}
+
+
+def _own_auc(model: SharedModel, devices: Sequence[History], pairs: Pairs | None) -> float:
+    """Return one user's own AUC, NaN where there are no pairs of both classes."""
+    if pairs is None:
+        return float("nan")
+    return auc(model.comment_interest(devices[pairs.user], pairs.items), pairs.interested)
 
 
 def held_out(devices: Sequence[History], parts: Split, dataset: Dataset) -> list[Pairs]:

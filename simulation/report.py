@@ -81,6 +81,13 @@ def _sentences(figures: Figures) -> list[str]:
         lines.append("privacy   none: sums without noise, a control only")
     else:
         lines.append("privacy   nothing left any device: local only")
+    released = figures.get("released")
+    if released:
+        lines.append(
+            f"released  by the users themselves, clamped, in noise of sd "
+            f"{released['metrics_noise_std']:.4f}: RMSE {released['rmse_user']:.4f}, hit rate "
+            f"{released['hit_user']:.4f} (means over users)"
+        )
     dealt = figures.get("in_sessions")
     if dealt:
         lines.append(

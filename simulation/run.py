@@ -25,10 +25,10 @@ from shared.model.history import History
 from shared.model.plan import BLOCKS
 from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
-from shared.schema import Floats
+from shared.schema import Floats, Ints, Scale
 from simulation.baselines import ItemUserMean, UserMean
 from simulation.beyond import beyond, diverse
-from simulation.book import keep
+from simulation.book import Book, keep
 from simulation.cache import cache_dir
 from simulation.comments import comment_figures
 from simulation.dataset import Dataset
@@ -40,7 +40,8 @@ from simulation.evaluate import Rerank, evaluate
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
-from simulation.runs import RESULT, RunFolder, default_path
+from simulation.private_metrics import metric_answers, released_figures
+from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
 from simulation.splits import Split, split
 from simulation.vectorised import Vectorised
@@ -169,12 +170,17 @@ def _one_seed(
         booked = announced(book.recorded(engine), plan, say)
         model = federate(enrolled, catalogue, plan, booked)
         seconds = time.perf_counter() - started
+        say("evaluating: shared model, what each block gained, local only, baselines")
+        table: dict[str, Floats] = {}
+        predictor = DevicePredictor(model, devices, dataset.scale)
+        rerank = diverse(catalogue, config.diversity)
+        figures = _evaluate(predictor, parts, dataset, config.seed, rerank=rerank, per_user=table)
+        figures |= comment_figures(model, devices, parts, dataset, table)
+        folder.write(f"private/{variant}per_user.csv", per_user_csv(table, dataset.users))
+        present = np.array([user for user in range(len(devices)) if user not in absent])
+        figures["released"] = _released(plan, booked, book, table, present, dataset.scale)
+        _append_released(folder, variant, figures["released"])
         book.release(_publish(folder, variant, model, stage))
-    say("evaluating: shared model, what each block gained, local only, baselines")
-    shown = DevicePredictor(model, devices, dataset.scale)
-    rerank = diverse(catalogue, config.diversity)
-    figures = _evaluate(shown, parts, dataset, config.seed, rerank=rerank)
-    figures |= comment_figures(model, devices, parts, dataset)
     figures |= beyond(config, model, devices, parts, dataset, figures["protocol"])
     figures |= _gains(model, plan, devices, parts, dataset, figures["rmse"])
     figures |= _controls(config, parts, dataset, catalogue, devices)
@@ -192,6 +198,33 @@ def _engine(config: RunConfig) -> CohortSum:
     return kind(np.random.default_rng(config.seed), source).cohort_sum
 
 
+def _released(
+    plan: Plan,
+    cohort_sum: CohortSum,
+    book: Book,
+    table: dict[str, Floats],
+    enrolled: Ints,
+    scale: Scale,
+) -> dict[str, float] | None:
+    """Ask for private metrics where the budget says so; None elsewhere."""
+    if "metrics" not in plan:
+        return None
+    asked, unit = plan["metrics"], (scale.high - scale.low) / 4
+    total = cohort_sum(asked, 1, metric_answers(table, enrolled, unit))
+    figures = released_figures(total, asked, unit)
+    book.metrics(figures)
+    return figures
+
+
+def _append_released(folder: RunFolder, variant: str, released: dict[str, float] | None) -> None:
+    """Add the released figures to the run's scalars."""
+    if released is not None:
+        name = f"{variant}metrics.jsonl"
+        lines = (folder.path / name).read_text("utf-8").splitlines()
+        last = {f"released/{key}": value for key, value in released.items()}
+        folder.write(name, "\n".join([*lines, json.dumps({"step": len(lines)} | last)]) + "\n")
+
+
 def _evaluate(
     predictor: DevicePredictor,
     parts: Split,
@@ -200,6 +233,7 @@ def _evaluate(
     *,
     ranking: bool = True,
     rerank: Rerank | None = None,
+    per_user: dict[str, Floats] | None = None,
 ) -> dict[str, Any]:
     """Evaluate one predictor with the researcher's full view."""
     return evaluate(
@@ -210,6 +244,7 @@ def _evaluate(
         seed=seed,
         ranking=ranking,
         rerank=rerank,
+        per_user=per_user,
     )
 
 

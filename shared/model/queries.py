@@ -8,6 +8,8 @@ A `SumQuery` is public and part of what a server signs; what a device answers is
 from shared.model.prior import CLIPPING_NORM
 from shared.privacy.query import Block, SumQuery
 
+METRICS = ("squared_error", "absolute_error", "hit", "ndcg", "comment_auc", "comment_auc_known")
+"""What each device may be asked about its own held-out events, each in [0, 1]."""
 NETWORK_NORM = 10.0
 """Clipping norm of a person's network gradient; its median on three data sets is 6 to 11."""
 UNCLIPPED = 1e6

@@ -78,7 +78,7 @@ class SharedModel:
         if self.network is None:
             return np.zeros((len(targets), 2))
         factors = self.user_vector(history) @ self.network.directions
-        texts = profile_texts(self.catalogue)[history.items]
+        texts = profile_texts(self.catalogue)[history.items, : self.network.shape.profile]
         profile = profile_of(texts, RATED_ALPHA).vector
         inputs = join_inputs(factors, profile, self.tower.features[targets])
         return network_forward(self.network.shape.split(self.network.parameters), inputs)

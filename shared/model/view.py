@@ -2,6 +2,7 @@
 """What the server sends with each question: all that a device needs beside its owner; public."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from shared.model.tasks import TASK_WEIGHTS
 from shared.model.tower import Tower
 from shared.schema import Floats, Ints
 
+Reconstruction = Literal["leave-one-out", "split"]
+"""How a user vector is kept from seeing what it explains: exactly, or by halves of the events."""
 MAX_COORDINATES = 2**15
 """Coordinates of a round under privacy: items with little weight get no factors."""
 
@@ -52,6 +55,7 @@ class TrunkView:
     """c'_j of each item, (I,); None where no comments are declared: then the task is left out."""
     weights: tuple[float, float] = TASK_WEIGHTS
     """Weights of the rating and the comment task in the loss."""
+    reconstruction: Reconstruction = "leave-one-out"
 
     @property
     def rows(self) -> int:
@@ -80,6 +84,11 @@ class NetworkView:
     """Flat, (d,): last iterate."""
     weights: tuple[float, float] = TASK_WEIGHTS
     """Weights of the rating and the comment task in the loss."""
+    reconstruction: Reconstruction = "leave-one-out"
+    local_steps: int = 1
+    """E: gradients of so many steps of descent on the device are summed, then clipped once."""
+    local_rate: float = 0.0
+    """Step size of that descent."""
 
 
 View = ItemSumsView | PriorView | TrunkView | NetworkView

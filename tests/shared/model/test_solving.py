@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from client.training import answers
 from shared.catalogue import Catalogue
 from shared.gradients import ItemTrunk, NetworkTrunk, user_gradients
 from shared.model.history import History
@@ -86,3 +87,29 @@ def test_network_gradient_of_a_device_is_that_of_the_cohort(network: NetworkView
     np.testing.assert_allclose(
         user_gradients(trunk, tasks[:1])[0], together[0], rtol=1e-4, atol=1e-5
     )
+
+
+def test_split_explains_one_half_with_the_other(network: NetworkView, view: TrunkView) -> None:
+    for asked, solve in ((network, network_tasks), (view, item_tasks)):
+        by_halves = replace(asked, reconstruction="split")
+        tasks = solve(by_halves, OWNER)
+        assert len(tasks) == 2  # of five events, three support
+        loud = replace(OWNER, ratings=OWNER.ratings + np.where(np.isin(OWNER.items, [3]), 1, 0))
+        again = solve(by_halves, loud)
+        moved = np.abs(again.residual - tasks.residual)[:, 0]
+        # One rating moved: if it supports, all residuals move by less; else its own moves by 1.
+        assert moved.max() == pytest.approx(1.0) or (moved > 0).all()
+
+
+def test_split_of_one_event_teaches_nothing(network: NetworkView) -> None:
+    alone = OWNER.take(np.array([0]))
+    assert len(network_tasks(replace(network, reconstruction="split"), alone)) == 0
+
+
+def test_two_local_steps_differ_from_one(network: NetworkView) -> None:
+    one, two = (
+        next(iter(answers(replace(network, local_steps=steps, local_rate=0.01), [OWNER])))
+        for steps in (1, 2)
+    )
+    assert not np.allclose(2 * np.asarray(one), two)
+    assert np.isfinite(two).all()
