@@ -1,145 +1,119 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device and the simulator are one: same user vector, same answer before noise, same list.
+"""A device and the simulator compute the same of the same owner: answers, integers, predictions."""
 
-The device here is a real one: its owner's ratings went through a CSV file, the sealed store and
-back. The simulator's history of the same user came straight from the data set.
-"""
-
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from client.device import Device
-from client.recommending import recommend
-from client.training import Cohort, answers
-from server.plan import Plan, Release, make_plan
+from client.training import Cohort
+from server.plan import make_plan
 from server.training import train
+from shared.catalogue import load_catalogue
 from shared.config import RunConfig
-from shared.model.file import load_model, save_model
+from shared.model.file import save_model
 from shared.model.history import History
-from shared.model.released import SharedModel
-from shared.model.view import View
-from shared.privacy.encode import encode
-from shared.privacy.query import SparseVector
-from shared.schema import Floats
+from shared.model.queries import trunk_network_query
+from shared.privacy import encode as encoder
+from shared.privacy.canonical import digest, sign
+from shared.privacy.clip import clip
+from shared.privacy.door import Contribution
+from shared.privacy.plan import mechanism_for
+from shared.privacy.policy import RoundConfig
 from simulation.dataset import Dataset
-from simulation.devices import DevicePredictor, devices_of
-from simulation.layouts import load
-from simulation.noise import SimulationRng
-from simulation.vectorised import Vectorised
-from tests.client.folders import write_files
-from tests.client.made import hamlet
-from tests.simulation.made import DATA
+from simulation.devices import devices_of
+from tests.client.made_store import COHORT, POLICY, SERVER, joined
 
-ML_100K = DATA / "ml-100k"
-SAMPLE = 100
-"""Users of the real data set that take part here: the sums need not be good, only equal."""
+NAMES = {"item_sums", "population_prior", "trunk_items", "trunk_network"}
 
 
-class Trained:
-    """One training run of the simulator, with every question and one user's answers."""
-
-    def __init__(self, folder: Path, dataset: Dataset) -> None:
-        self.dataset = dataset
-        self.files = write_files(folder, dataset)
-        everybody = devices_of(dataset, dataset.interactions)
-        self.user = self.files.user
-        users = sorted({self.user, *range(min(SAMPLE, len(everybody)))})
-        self.devices = [everybody[user] for user in users]
-        self.place = users.index(self.user)
-        self.asked: list[tuple[Release, View, Floats | SparseVector]] = []
-        config = RunConfig(target_epsilon=8.0, blocks=("items", "network"), rounds=2)
-        self.plan: Plan = make_plan(
-            config, len(self.devices), self.files.listed, comments=dataset.comments_declared
-        )
-        self.model = train(self.files.listed, self.plan, self._ask)
-
-    def _ask(self, release: Release, server_round: int, view: View) -> Floats:
-        given = list(Cohort(self.devices).answers(view))
-        self.asked.append((release, view, given[self.place]))
-        engine = Vectorised(np.random.default_rng(server_round), SimulationRng(server_round))
-        return engine.cohort_sum(release, server_round, given)
+@pytest.fixture(scope="module")
+def cohort(hamlet: Dataset) -> list[History]:
+    return devices_of(hamlet, hamlet.interactions)
 
 
-def open_device(trained: Trained, folder: Path) -> Device:
-    """Make the device of the user, with the model as it was released."""
-    (folder / "trained.safetensors").write_bytes(save_model(trained.model))
-    device = Device.create(
-        folder / "home",
-        trained.files.catalogue,
-        folder / "trained.safetensors",
-        scale=trained.dataset.scale,
-        custody="file",
-    )
-    device.add(trained.files.mine)
-    return device
+@pytest.fixture(scope="module")
+def questions(public: Path, cohort: list[History]) -> tuple[list, object]:
+    """Every kind of question that a whole run without noise asks, and the model it ends with."""
+    catalogue, _, _ = load_catalogue(public / "catalogue.safetensors")
+    config = RunConfig(no_privacy=True, rounds=2)
+    plan = make_plan(config, len(cohort), catalogue, comments=True)
+    devices, asked = Cohort(cohort), []
+
+    def ask(release, server_round, view):
+        query = release.query
+        if query.name == "trunk_network":  # a run without noise does not clip it
+            query = trunk_network_query(query.dimension)
+        asked.append((query, view))
+        total = np.zeros(query.dimension)
+        for answer in devices.answers(view):
+            total += dense(clip(answer, query), query.dimension)
+        return total
+
+    return asked, train(catalogue, plan, ask)
 
 
-def check(trained: Trained, folder: Path) -> None:
-    """Compare what the device and the simulator make of the same user."""
-    simulated = trained.devices[trained.place]
-    with open_device(trained, folder) as device:
-        _note_acts(device, simulated)
-        own = device.history
-        assert own.items.tolist() == simulated.items.tolist()
-        np.testing.assert_array_equal(own.ratings, simulated.ratings)
-        model = device.model
-        vector = trained.model.user_vector(simulated)
-        np.testing.assert_allclose(model.user_vector(own), vector, rtol=0, atol=1e-12)
-        names = set()
-        for release, view, theirs in trained.asked:
-            (ours,) = answers(view, [own])
-            names.add(release.query.name)
-            apart = np.abs(_integers(ours, release) - _integers(theirs, release)).max()
-            assert apart <= 1, release.query.name
-        assert names == {"item_sums", "population_prior", "trunk_items", "trunk_network"}
-        ours_list = [one.item for one in recommend(model, own, 10, diversity=0.0)]
-        assert ours_list == _simulated_list(trained, simulated, 10)
+def dense(vector, size: int) -> np.ndarray:
+    if isinstance(vector, np.ndarray):
+        return vector
+    full = np.zeros(size)
+    full[vector.indices] = vector.values
+    return full
 
 
-def _note_acts(device: Device, simulated: History) -> None:
-    """Tell the device what the simulator knows of the owner's acts on comments."""
-    if simulated.comment_acts is None:
-        return
-    for row, act in zip(simulated.items.tolist(), simulated.comment_acts, strict=True):
+@pytest.fixture
+def lived(device: Device, cohort: list[History], hamlet: Dataset) -> Device:
+    """A device on which the first owner of the hamlet entered what the simulator knows of them."""
+    events = hamlet.interactions
+    mine = events.take(events.users == 0)
+    for item, stars, at, text in zip(
+        mine.items, mine.ratings, mine.timestamps, mine.comments, strict=True
+    ):
+        device.rate(int(item), float(stars), str(text), now=int(at))
+    for item, act in zip(cohort[0].items, cohort[0].comment_acts, strict=True):
         if not np.isnan(act):
-            device.note(row, "opened" if act else "seen")
+            device.note(int(item), "opened" if act else "seen")
+    assert device.history.items.tolist() == cohort[0].items.tolist()
+    assert np.array_equal(device.history.comment_acts, cohort[0].comment_acts, equal_nan=True)
+    assert device.history.ratings.tolist() == cohort[0].ratings.tolist()
+    assert device.history.comment_lengths.tolist() == cohort[0].comment_lengths.tolist()
+    return joined(device)
 
 
-def _integers(answer: Floats | SparseVector, release: Release) -> np.ndarray:
-    """Clip and round an answer as the door does, with the same chance, before any noise."""
-    assert release.mechanism is not None
-    coded = encode(answer, release.query, release.mechanism, np.random.default_rng(0))
-    if not isinstance(coded, SparseVector):
-        return np.asarray(coded)
-    dense = np.zeros(release.query.dimension, dtype=np.int64)
-    dense[coded.indices] = coded.values
-    return dense
+def test_every_question_gets_the_simulators_answer_within_one_unit(
+    lived: Device, cohort: list[History], questions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the real door, its noise taken off: the same integers but for rounding's coin."""
+    asked, _ = questions
+    assert {query.name for query, _ in asked} >= NAMES
+    monkeypatch.setattr("shared.privacy.door.discrete_gaussian", _no_noise)
+    simulator = Cohort(cohort[:4])
+    for round_, (query, view) in enumerate(asked[:12], start=1):
+        mechanism = mechanism_for(query, Fraction(1, 100), COHORT)
+        config = RoundConfig(digest(POLICY), "0", "autumn", round_, query, mechanism)
+        given = lived.answer(sign(config, SERVER), view, f"s{round_}", now=2000 + round_)
+        assert isinstance(given, Contribution)
+        expected = next(iter(simulator.answers(view)))
+        scaled = clip(expected, query)
+        exact = dense(scaled, query.dimension) * mechanism.scaled_norm / query.clipping_norm
+        integers = encoder.from_residues(given.residues)
+        assert np.abs(integers - exact).max() <= 1, query.name
+        assert integers.any()
 
 
-def _simulated_list(trained: Trained, simulated: History, k: int) -> list[int]:
-    """Rank as the simulator's evaluation does: all items but those rated."""
-    predictor = DevicePredictor(trained.model, trained.devices, trained.dataset.scale)
-    score = np.array(predictor.score(trained.place))
-    score[simulated.items] = -np.inf
-    return [int(row) for row in np.argsort(-score, kind="stable")[:k]]
+def _no_noise(variance: int, size: int, source: object) -> np.ndarray:
+    return np.zeros(size, dtype=np.int64)
 
 
-def test_device_and_simulator_agree_on_a_villager(tmp_path: Path) -> None:
-    check(Trained(tmp_path, hamlet()), tmp_path)
+def test_released_model_predicts_and_lists_the_same_on_both_sides(lived: Device, questions) -> None:
+    from client.recommending import recommend
 
-
-@pytest.mark.skipif(not ML_100K.is_dir(), reason="needs MovieLens 100K in PRIVET_DATA_DIR")
-@pytest.mark.slow
-def test_device_and_simulator_agree_on_a_real_user(tmp_path: Path) -> None:
-    check(Trained(tmp_path, load(str(ML_100K))), tmp_path)
-
-
-def test_model_file_gives_the_list_of_the_model_in_memory(tmp_path: Path) -> None:
-    files = write_files(tmp_path, hamlet())
-    model = load_model(files.model.read_bytes(), files.listed)
-    again = load_model(save_model(model), files.listed)
-    own = devices_of(hamlet(), hamlet().interactions)[files.user]
-    assert recommend(model, own) == recommend(again, own)
-    assert isinstance(model, SharedModel)
+    model = questions[1]
+    lived.take_model(save_model(model))
+    items = np.arange(len(lived.catalogue))
+    here, there = lived.model.rate(lived.history, items), model.rate(lived.history, items)
+    assert np.array_equal(here, there)
+    ours, theirs = recommend(lived.model, lived.history, 10), recommend(model, lived.history, 10)
+    assert [one.item for one in ours] == [one.item for one in theirs]

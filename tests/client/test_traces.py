@@ -23,7 +23,7 @@ from client.encoder import load_encoder
 from shared.catalogue import save_catalogue
 from shared.features import build_catalogue, item_text
 from simulation.dataset import Dataset
-from tests.client.made import MARKERS, joined, question, view
+from tests.client.made_store import MARKERS, joined, question, view
 
 PUBLIC = ("catalogue.safetensors", "model.safetensors", "comments.csv")
 TITLE, COMMENT, PUBLISHED, ATTRIBUTE = MARKERS

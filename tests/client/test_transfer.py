@@ -19,7 +19,7 @@ from shared.errors import (
     VerificationError,
 )
 from shared.privacy.door import Contribution
-from tests.client.made import all_bytes, joined, question, view
+from tests.client.made_store import all_bytes, joined, question, view
 
 WORD = "a long passphrase"
 
