@@ -90,6 +90,8 @@ class RunConfig(BaseModel):
     reconstruction: Literal["leave-one-out", "split"] = "leave-one-out"
     """How a user vector is kept from seeing what it explains: exactly, or by halves of the events,
     which user models without a closed leave-one-out need."""
+    written_alpha: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Share of a profile of written comments that stays when a comment comes."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"
