@@ -79,10 +79,6 @@ class RunConfig(BaseModel):
     """Blocks of the trunk to train; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Rounds of the trunk's item block; a public rule where unset."""
-    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
-    public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Share of the training comments that their authors publish; none where unset."""
     local_steps: Annotated[int, Field(ge=1, le=100)] = 1
     """Steps of descent on a device whose network gradients are summed; clipped once."""
     local_rate: Annotated[float, Field(ge=0, le=1)] = 0.001
@@ -90,6 +86,10 @@ class RunConfig(BaseModel):
     reconstruction: Literal["leave-one-out", "split"] = "leave-one-out"
     """How a user vector is kept from seeing what it explains: exactly, or by halves of the events,
     which user models without a closed leave-one-out need."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
+    public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the training comments that their authors publish; none where unset."""
     written_alpha: Annotated[float, Field(ge=0, le=1)] = 0.95
     """Share of a profile of written comments that stays when a comment comes."""
     protocol: Literal["drawn", "real"] = "drawn"

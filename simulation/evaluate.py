@@ -65,8 +65,8 @@ def evaluate(
     categories: Sequence[Sequence[str]],
     seed: int,
     ranking: bool = True,
-    rerank: Rerank | None = None,
     per_user: dict[str, Floats] | None = None,
+    rerank: Rerank | None = None,
 ) -> Figures:
     """Measure one predictor on one split.
 
@@ -78,9 +78,9 @@ def evaluate(
         categories: Names of the categories of each item, I entries; for the diversity of lists.
         seed: Seed of negatives, of ties and of the sample of users; never of a model.
         ranking: False leaves the figures of lists out (None).
-        rerank: Chooses the list from the best candidates, where it is not simply the best.
         per_user: Where given, filled with columns by name, one row a user with a held-out row:
             user, ratings held out, mean squared and absolute error in stars, hit and NDCG. Private.
+        rerank: Chooses the list from the best candidates, where it is not simply the best.
 
     Returns:
         Figures by the names of the command line, in stars where they are errors; None where one
@@ -97,9 +97,7 @@ def evaluate(
     if ranking and len(split.test):
         cases = _cases(split, seed)
         rated = _rated(cases, split, seed)
-        figures |= _lists(
-            predictor, split, cases, items_count, categories, rerank=rerank, per_user=per_user
-        )
+        figures |= _lists(predictor, split, cases, items_count, categories, per_user, rerank)
         figures |= _rating_only(predictor, split, rated, items_count)
         words += _ranking_words(split, len(rated), seed)
     figures = {name: _known(value) for name, value in figures.items()}
@@ -231,9 +229,8 @@ def _lists(
     cases: Sequence[_Case],
     items: int,
     categories: Sequence[Sequence[str]],
-    *,
-    rerank: Rerank | None,
     per_user: dict[str, Floats] | None,
+    rerank: Rerank | None,
 ) -> dict[str, float]:
     """Return the figures of ranked lists."""
     kinds = indicators(categories)

@@ -174,7 +174,7 @@ def _one_seed(
         table: dict[str, Floats] = {}
         predictor = DevicePredictor(model, devices, dataset.scale)
         rerank = diverse(catalogue, config.diversity)
-        figures = _evaluate(predictor, parts, dataset, config.seed, rerank=rerank, per_user=table)
+        figures = _evaluate(predictor, parts, dataset, config.seed, per_user=table, rerank=rerank)
         figures |= comment_figures(model, devices, parts, dataset, table)
         folder.write(f"private/{variant}per_user.csv", per_user_csv(table, dataset.users))
         present = np.array([user for user in range(len(devices)) if user not in absent])
@@ -232,8 +232,8 @@ def _evaluate(
     seed: int,
     *,
     ranking: bool = True,
-    rerank: Rerank | None = None,
     per_user: dict[str, Floats] | None = None,
+    rerank: Rerank | None = None,
 ) -> dict[str, Any]:
     """Evaluate one predictor with the researcher's full view."""
     return evaluate(
@@ -243,8 +243,8 @@ def _evaluate(
         categories=dataset.items.categories,
         seed=seed,
         ranking=ranking,
-        rerank=rerank,
         per_user=per_user,
+        rerank=rerank,
     )
 
 

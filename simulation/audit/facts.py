@@ -19,8 +19,8 @@ from typing import Any
 from shared.errors import DataError
 from shared.ledger import chain
 from shared.ledger.replay import Replay, locate, replay
+from shared.privacy import odds
 from shared.privacy.accountant import epsilon
-from simulation.audit import odds
 
 VERSION = 1
 Facts = dict[str, Any]

@@ -10,7 +10,7 @@ import pytest
 from privet import main
 from shared.errors import VerificationError
 from shared.ledger import chain
-from simulation.audit import odds, registry, report
+from simulation.audit import registry, report
 from simulation.audit.facts import gather
 from tests.shared.ledger import made
 
@@ -140,13 +140,6 @@ def test_private_folder_is_never_read(run, tmp_path):
     assert "0.123454321" not in everything
     assert "0.55555" not in everything
     assert "released/rmse_user 0.9" in everything
-
-
-def test_odds_agree_with_the_table_of_the_design():
-    for mu, guess in ((0.12, "52.4 %"), (0.24, "54.8 %"), (0.84, "66.3 %"), (1.53, "77.8 %")):
-        assert odds.percent(odds.best_guess(mu * mu / 2)) == guess
-    for epsilon, worst in ((0.5, "62.2 %"), (1.0, "73.1 %"), (8.0, "99.97 %")):
-        assert odds.percent(odds.suspicion(epsilon)) == worst
 
 
 def test_main_line_replays_reports_and_verifies(run, tmp_path, capsys):
