@@ -114,8 +114,8 @@ def _flow(facts: dict[str, Any]) -> Figure:
     box(axes, 40.5, "server", _seen(facts))
     box(axes, 81, "the public", "released model")
     up = max((query["bytes"] for query in facts["queries_long"]), default=0)
-    size = facts["model_bytes"]
-    down = _size(size) if size else "size not stated"
+    model = facts["model"]
+    down = _size(model["bytes"]) if model else "size not stated"
     arrow(axes, (19, 19), (40.5, 19), f"clipped vector: {_size(up)}", 21)
     arrow(axes, (40.5, 9), (19, 9), f"model: {down}", 3.5)
     arrow(axes, (59.5, 14), (81, 14), f"model: {down}", 16)

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from shared.errors import DataError, StoreLocked, VerificationError
+from shared.ledger import beside, chain
 from shared.ledger.checkpoint import public_hex
 from shared.ledger.records import canonical
 from shared.ledger.replay import Replay, replay
@@ -147,11 +148,10 @@ def verify(report: Path, *, key: str | None = None) -> Replay:
     page = _read(page_path)
     body = _carried(page, json_path)
     facts = _facts(body)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, lines in facts["ledger"].items():
-            (Path(folder) / Path(name).name).write_text("".join(f"{x}\n" for x in lines), "ascii")
-        found = replay(Path(folder))
-    again = summarise(found, facts["stated"], facts["model_bytes"]) | {"ledger": facts["ledger"]}
+    found = _replayed(facts)
+    _model_of_release(facts["model"], found)
+    again = summarise(found, facts["stated"], policy=facts["policy"], model=facts["model"])
+    again["ledger"] = facts["ledger"]
     for name in again:
         if again[name] != facts.get(name):
             raise VerificationError(
@@ -165,6 +165,29 @@ def verify(report: Path, *, key: str | None = None) -> Replay:
         )
     _signed(report.with_suffix(".sig"), page, body, key or found.run["key"])
     return found
+
+
+def _replayed(facts: Facts) -> Replay:
+    """Replay the ledger that a report carries, with the policy that it carries beside it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "ledger"
+        folder.mkdir()
+        for file, lines in facts["ledger"].items():
+            (folder / Path(file).name).write_bytes("\n".join(lines).encode("latin-1"))
+        if facts["policy"] is None:
+            return replay(folder / chain.RECORDS)
+        (Path(name) / beside.POLICY).write_bytes(facts["policy"].encode("utf-8"))
+        return replay(Path(name))
+
+
+def _model_of_release(model: Facts | None, found: Replay) -> None:
+    """Hold the hash that the page shows against the last release."""
+    released = found.book.releases
+    if model is not None and not (released and released[-1]["file"] == model["sha256"]):
+        raise VerificationError(
+            "the model file must be that of the last release, `model` names another.",
+            hint="the report was changed.",
+        )
 
 
 def _carried(page: bytes, json_path: Path) -> bytes:
@@ -193,7 +216,7 @@ def _facts(body: bytes) -> dict[str, Any]:
         facts = json.loads(body)
         if canonical(facts) != body or not isinstance(facts["ledger"], dict):
             raise ValueError
-        if not {"stated", "model_bytes", "fields", "replay"} <= facts.keys():
+        if not {"stated", "policy", "model", "fields", "replay"} <= facts.keys():
             raise ValueError
     except (ValueError, KeyError, TypeError):
         raise VerificationError("the JSON is not a report's.", hint="get it anew.") from None

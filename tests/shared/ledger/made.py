@@ -110,7 +110,7 @@ def write(folder, steps, key=KEY):
 def forge(folder, steps, key=KEY):
     """Write without the writer's rules: what a keeper who lies can sign."""
     folder.mkdir(parents=True, exist_ok=True)
-    prev, tree, lines, marks = NO_PREVIOUS, Frontier(), [], []
+    prev, tree, lines, marks, before = NO_PREVIOUS, Frontier(), [], [], NO_PREVIOUS
     for seq, (kind, body) in enumerate(steps):
         line = Record(seq, kind, 1_790_000_000, prev, body).line()
         prev = leaf_hash(line).hex()
@@ -119,9 +119,16 @@ def forge(folder, steps, key=KEY):
         if kind == "round_close" or seq == len(steps) - 1:
             root, run = tree.root().hex(), steps[0][1]["run"]
             mark = Checkpoint.sign(
-                key, CHECKPOINT_LABEL, run=run, size=tree.size, root=root, at=1_790_000_000
+                key,
+                CHECKPOINT_LABEL,
+                run=run,
+                size=tree.size,
+                root=root,
+                at=1_790_000_000,
+                prev=before,
             )
             marks.append(mark.line() + b"\n")
+            before = leaf_hash(mark.line()).hex()
     (folder / chain.RECORDS).write_bytes(b"".join(lines))
     (folder / chain.CHECKPOINTS).write_bytes(b"".join(marks))
     return folder

@@ -20,12 +20,17 @@ def run(tmp_path):
     return make_run(tmp_path / "run")
 
 
+POLICY = '{"justification": "a test", "purpose": "films"}'
+
+
 def make_run(folder, rounds=40, **opening):
+    opening.setdefault("policy", made.digest(POLICY))
     made.write(folder / "ledger", made.history(rounds, **opening))
     report.save_key(folder / report.RUN_KEY, made.KEY)
     (folder / "config.toml").write_text('tuning = "chosen on generated data"\nlr = 0.5\n')
     (folder / "env.json").write_text('{"python": "3.11", "load": 0.25}')
-    (folder / "policy.json").write_text('{"justification": "a test", "purpose": "films"}')
+    (folder / "policy.json").write_text(POLICY)
+    (folder / "model.safetensors").write_bytes(b"file")  # made.history releases this file
     return folder
 
 
@@ -88,12 +93,7 @@ def test_verify_refuses_a_changed_picture(page):
 def test_verify_refuses_a_resigned_summary_that_does_not_follow(run, tmp_path):
     facts = gather(run)
     facts["replay"]["epsilon"] = "1.0"
-    body = report.canonical(facts)
-    forged = report.render(facts, body).encode()
-    out = tmp_path / "forged.html"
-    out.write_bytes(forged)
-    out.with_suffix(".json").write_bytes(body)
-    out.with_suffix(".sig").write_bytes(report._sign(made.KEY, forged, body))
+    out = _resigned(facts, tmp_path / "forged.html")
     with pytest.raises(VerificationError, match="`replay` does not"):
         report.verify(out)
 
@@ -106,6 +106,68 @@ def test_verify_refuses_another_signer_and_a_missing_signature(run, tmp_path):
     done.signature.unlink()
     with pytest.raises(VerificationError, match="missing"):
         report.verify(done.html)
+
+
+def test_report_carries_the_policy_and_its_hash(run, page):
+    text = page.read_text("utf-8")
+    assert made.digest(POLICY) in text
+    facts = json.loads(page.with_suffix(".json").read_text("utf-8"))
+    assert facts["policy"] == POLICY
+    assert facts["model"]["sha256"] == made.digest("file")
+    assert report.verify(page).policy_compared
+
+
+@pytest.mark.parametrize("field", ["policy", "model", "config"])
+def test_verify_refuses_a_resigned_report_with_another_policy_or_model(run, tmp_path, field):
+    """Whoever holds the ledger's key makes facts and page anew around what they changed."""
+    facts = gather(run)
+    if field == "policy":
+        facts["policy"] = POLICY.replace("films", "goods")
+    elif field == "model":
+        facts["model"]["sha256"] = made.digest("another file")
+    else:
+        facts["stated"]["config"]["tuning"] = "none"
+    with pytest.raises(VerificationError) as caught:
+        report.verify(_resigned(facts, tmp_path / "forged.html"))
+    assert field != "policy" or (caught.value.record, caught.value.field) == (0, "policy")
+
+
+def _resigned(facts, out):
+    body = report.canonical(facts)
+    page = report.render(facts, body).encode()
+    out.write_bytes(page)
+    out.with_suffix(".json").write_bytes(body)
+    out.with_suffix(".sig").write_bytes(report._sign(made.KEY, page, body))
+    return out
+
+
+@pytest.mark.parametrize("change", ["other", "absent"])
+def test_report_of_a_run_with_another_policy_or_none_is_refused(run, tmp_path, change, capsys):
+    (run / "policy.json").unlink()
+    if change == "other":
+        (run / "policy.json").write_text(POLICY + "\n")
+    out = str(tmp_path / "r.html")
+    assert main(["audit", "report", str(run), "--out", out]) == 15
+    assert "record 0, field policy" in capsys.readouterr().err
+    assert main(["audit", "replay", str(run), "--format", "json"]) == 15
+    assert json.loads(capsys.readouterr().out)["field"] == "policy"
+
+
+def test_report_of_a_bare_ledger_says_in_red_that_no_policy_was_compared(run, tmp_path):
+    bare = (run / "ledger").rename(tmp_path / "bare")
+    done = report.write(bare, tmp_path / "b.html", key=made.KEY)
+    text = done.html.read_text("utf-8")
+    assert 'policy</td><td><span class="missing">not stated' in text
+    assert "policy.json was not at hand, so it was not compared" in text
+    assert not report.verify(done.html).policy_compared
+
+
+def test_report_of_a_torn_ledger_verifies_and_names_the_tail(run, tmp_path):
+    with (run / "ledger" / chain.RECORDS).open("ab") as file:
+        file.write(b'{"at":0,"b\xff')
+    done = report.write(run, tmp_path / "t.html")
+    assert "11 bytes of a record that was never finished" in done.html.read_text("utf-8")
+    assert report.verify(done.html).torn_bytes == 11
 
 
 @pytest.mark.parametrize("noise", ["none", "seeded"])
@@ -123,8 +185,9 @@ def test_report_prints_every_adversary_of_this_run(page):
     assert "555.7 for one round" in text
 
 
-def test_missing_field_is_red_and_strict_exits_10(run, tmp_path, capsys):
-    (run / "policy.json").unlink()
+def test_missing_field_is_red_and_strict_exits_10(tmp_path, capsys):
+    run = make_run(tmp_path / "silent", policy=made.digest("{}"))
+    (run / "policy.json").write_text("{}")
     out = tmp_path / "s.html"
     assert main(["audit", "report", str(run), "--out", str(out), "--strict"]) == 10
     assert 'why this ε</td><td><span class="missing">not stated' in out.read_text("utf-8")
@@ -134,12 +197,11 @@ def test_missing_field_is_red_and_strict_exits_10(run, tmp_path, capsys):
 
 def test_private_folder_is_never_read(run, tmp_path):
     (run / "private" / "metrics.json").write_text('{"rmse": 0.123454321}')
-    (run / "metrics.jsonl").write_text('{"full-view/rmse": 0.55555, "released/rmse_user": 0.9}\n')
+    (run / "metrics.jsonl").write_text('{"full-view/rmse": 0.55555}\n')
     done = report.write(run, tmp_path / "p.html")
     everything = done.html.read_text("utf-8") + done.json.read_text("utf-8")
     assert "0.123454321" not in everything
     assert "0.55555" not in everything
-    assert "released/rmse_user 0.9" in everything
 
 
 def test_odds_agree_with_the_table_of_the_design():
@@ -174,7 +236,7 @@ def test_cosign_keeps_a_copy_that_catches_a_rewritten_history(run, tmp_path, cap
     report.save_key(key, made.OTHER_KEY)
     assert main(["audit", "cosign", str(run), "--key", str(key), "--out", str(own)]) == 0
     (run / "ledger" / chain.COSIGNATURES).unlink()
-    made.forge(run / "ledger", made.history(40, users=944))
+    made.forge(run / "ledger", made.history(40, users=944, policy=made.digest(POLICY)))
     assert main(["audit", "replay", str(run)]) == 0
     assert "nobody cosigned" in capsys.readouterr().out
     assert main(["audit", "replay", str(run), "--cosigned", str(own)]) == 15
