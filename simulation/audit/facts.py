@@ -75,7 +75,7 @@ def summarise(
         policy: The text of policy.json, None where it was not at hand.
         model: Size and hash of the model file, if it is the released one.
     """
-    found = replace(found, model_compared=False)  # the report holds its hash, not the file
+    found = replace(found, model_compared=model is not None)  # `verify` compares its hash
     book, run = found.book, found.run
     flat = {name: _flat(stated.get(name, {})) for name in ("config", "env")}
     flat["policy"] = _flat(_json(policy, "policy") if policy is not None else {})
@@ -182,7 +182,7 @@ def _protected(found: Replay) -> list[Facts]:
     trust, all_rounds, one = found.run["trust"], found.epsilon, found.epsilon_own_round
     if all_rounds is None:
         return [{"who": "everybody", "epsilon": None, "why": "no noise was added"}]
-    whole = f"{all_rounds:.2f}"
+    whole = f"{all_rounds:.3f}"
     own = f"{one:.1f} for one round; {found.epsilon_own:.1f} for all" if one is not None else None
     shares = f"at least {found.book.shares_min} honest shares of noise in every sum"
     rows = {
@@ -203,7 +203,11 @@ def _protected(found: Replay) -> list[Facts]:
         ],
     }[trust]
     rows += [
-        ("anybody who gets the model", whole, "the model is made of the noised sums alone"),
+        (
+            "anybody who gets the model",
+            f"at most {whole}" if trust == "local" else whole,
+            "the model is made of the noised sums alone",
+        ),
         ("somebody on the network", "no content", "they see that a device takes part, and when"),
     ]
     return [{"who": who, "epsilon": value, "why": why} for who, value, why in rows]
@@ -241,7 +245,7 @@ def _trust(found: Replay, model: Facts | None) -> list[Facts]:
         },
         {
             "who": "the public",
-            "sees": f"the released model{f' ({size} bytes)' if size else ''}",
+            "sees": f"the released model{f' ({size:,} bytes)' if size else ''}",
             "could": "test guesses about a person on it",
             "defence": "the noise: ε as above" if noised else "nothing: no noise",
         },
@@ -282,6 +286,12 @@ def _exceptions(found: Replay) -> list[str]:
         rows.append(f"A sum of {book.cohort_max} devices is larger than one secure sum (1,000).")
     if book.private and 0 < book.shares_min < 16 and run["trust"] == "distributed":
         rows.append("DEMO: fewer than 16 shares of noise in a sum.")
+    if book.still_open:
+        rows.append(f"{book.still_open} sums were opened and never closed; they are charged.")
+    if not book.releases:
+        rows.append("No model release is in this ledger: the run is unfinished, or was cut short.")
+    if not found.policy_compared:
+        rows.append("The policy was not at hand: it was not compared with the ledger.")
     if book.discarded:
         rows.append(f"{book.discarded} sums were discarded; they are charged all the same.")
     if found.torn_bytes:
@@ -410,7 +420,7 @@ def _policy_words(found: Replay) -> str | None:
 def _model_words(found: Replay, model: Facts | None) -> str:
     """Say what became of the comparison with the last release."""
     if model is not None:
-        return f"SHA-256 {model['sha256']}, {model['bytes']} bytes: the file of the last release"
+        return f"SHA-256 {model['sha256']}, {model['bytes']:,} bytes: the file of the last release"
     if not found.book.releases:
         return "no model was released"
     if found.run["noise"] != "os":

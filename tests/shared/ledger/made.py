@@ -44,7 +44,10 @@ def run_open(**changes):
 
 def round_open(number, query="trunk_items", sigma2=2_000_000, session=0, noise=True, **changes):
     dimension, norm = 5046, 4096
-    fields = ("distributed", 943, 849, 0, dimension, norm)
+    trust = changes.get("trust", "distributed")
+    if trust != "distributed":
+        sigma2 *= 849  # one share carries what 849 carry together
+    fields = (trust, 943, 849, 0, dimension, norm)
     delta2 = sensitivity_squared(dimension, norm)
     mechanism = Mechanism(*fields, delta2, sigma2) if noise else None
     body = {
@@ -91,7 +94,8 @@ def history(rounds, **opening):
     steps = [("run_open", run_open(**opening))]
     for number in range(1, rounds + 1):
         query, sigma2 = ("item_sums", 20_000) if number == 1 else ("trunk_items", 2_000_000)
-        steps.append(("round_open", round_open(number, query, sigma2, noise=noise)))
+        trust = {"trust": opening["trust"]} if "trust" in opening else {}
+        steps.append(("round_open", round_open(number, query, sigma2, noise=noise, **trust)))
         steps.append(("round_close", round_close(number, query)))
     final = {"name": "model", "round": rounds, "model": digest(f"model {rounds}")}
     steps.append(("release", final | {"file": digest("file")}))

@@ -74,8 +74,13 @@ def _tamperings(rng, content, count):
             4: content[:place],
         }[kind]
         if changed != content and not changed.startswith(content):  # more bytes: a torn tail
-            first = len(os.path.commonprefix((content, changed)))
-            yield changed, content[:first].count(b"\n")
+            size = min(len(content), len(changed))
+            differs = np.flatnonzero(_bytes(content)[:size] != _bytes(changed)[:size])
+            yield changed, content[: differs[0] if differs.size else size].count(b"\n")
+
+
+def _bytes(content):
+    return np.frombuffer(content, dtype=np.uint8)
 
 
 def _named(wrong, name, line):

@@ -4,13 +4,16 @@
 import gzip
 import json
 import re
+from fractions import Fraction
 
 import pytest
 
 from privet import main
 from shared.errors import VerificationError
 from shared.ledger import chain
-from simulation.audit import odds, registry, report
+from shared.ledger.replay import replay
+from shared.privacy.accountant import epsilon
+from simulation.audit import odds, pictures, registry, report
 from simulation.audit.facts import gather
 from tests.shared.ledger import made
 
@@ -86,7 +89,7 @@ def test_verify_refuses_a_page_that_says_less(page):
 
 def test_verify_refuses_a_changed_picture(page):
     _edit(page, b"% left", b"% gone")
-    with pytest.raises(VerificationError, match="another report"):
+    with pytest.raises(VerificationError, match="pictures must show"):
         report.verify(page)
 
 
@@ -133,6 +136,7 @@ def test_verify_refuses_a_resigned_report_with_another_policy_or_model(run, tmp_
 
 
 def _resigned(facts, out):
+    facts.setdefault("drawn_by", pictures.DRAWN_BY)
     body = report.canonical(facts)
     page = report.render(facts, body).encode()
     out.write_bytes(page)
@@ -178,11 +182,110 @@ def test_report_without_privacy_says_so_in_its_first_line(tmp_path, noise):
     assert first.startswith('<p class="warning">No privacy:')
 
 
-def test_report_prints_every_adversary_of_this_run(page):
-    text = page.read_text("utf-8")
-    for who in ("keeps to the protocol", "breaks the protocol", "other devices", "on the network"):
-        assert who in text
-    assert "555.7 for one round" in text
+SERVER, CROOK = "a server that keeps to the protocol", "a server that breaks the protocol"
+OTHERS, MODEL, WIRE = "other devices", "anybody who gets the model", "somebody on the network"
+NOTHING = "no protection"
+WHO_IS_PROTECTED = {
+    "distributed": {
+        SERVER: "5.681",
+        CROOK: "555.7 for one round; 744.0 for all",
+        OTHERS: "5.681",
+        MODEL: "5.681",
+        WIRE: "no content",
+    },
+    "central": {
+        SERVER: NOTHING,
+        CROOK: NOTHING,
+        OTHERS: "5.681",
+        MODEL: "5.681",
+        WIRE: "no content",
+    },
+    "local": {
+        SERVER: "5.681",
+        CROOK: "4.7 for one round; 5.7 for all",
+        OTHERS: "5.681",
+        MODEL: "at most 5.681",
+        WIRE: "no content",
+    },
+}
+"""PRIVACY.md, section 11, for a run of ρ = 0.687: the same noise, held by others."""
+
+
+def _rows(page, heading):
+    """Return the first two columns of the first table below a heading."""
+    below = page[page.index(heading) :]
+    table = below[: below.index("</table>")]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr")]
+    return {row[0]: re.sub("<[^>]+>", "", row[1]) for row in cells if row}
+
+
+@pytest.mark.parametrize("trust", WHO_IS_PROTECTED)
+def test_report_says_who_is_protected_from_whom(tmp_path, trust):
+    run = make_run(tmp_path / "run", trust=trust)
+    page = report.write(run, tmp_path / "r.html").html.read_text("utf-8")
+    assert _rows(page, "Who is protected from whom") == WHO_IS_PROTECTED[trust]
+    assert ("sum before noise" in page) == (trust == "central")
+    assert "ε = 5.681" in page
+
+
+def test_report_without_noise_protects_from_nobody(tmp_path):
+    run = make_run(tmp_path / "run", noise="none")
+    page = report.write(run, tmp_path / "r.html").html.read_text("utf-8")
+    assert _rows(page, "Who is protected from whom") == {"everybody": NOTHING}
+    assert "exact sum" in page
+
+
+def test_own_share_of_noise_is_noise_shares_times_rho(run):
+    """The worst number on the page, from the two numbers that it follows from."""
+    found, worst = replay(run), gather(run)["protected"][1]["epsilon"]
+    rho_round = 849 * Fraction(made.round_open(1, "item_sums", 20_000)["rho"])
+    assert worst.startswith(f"{epsilon(rho_round, 1e-5):.1f} for one round")
+    assert worst.endswith(f"{epsilon(849 * found.book.rho, 1e-5):.1f} for all")
+
+
+HIDING = (
+    "<svg><style>.warning{display:none}</style></svg>",
+    '<svg style="position:fixed;top:0"></svg>',
+    '<svg><g style="position:fixed"></g></svg>',
+    "<svg><foreignObject><p>all is well</p></foreignObject></svg>",
+    '<svg><image xlink:href="https://example.org/a.png"/></svg>',
+    '<svg><use xlink:href="https://example.org/a.svg#b"/></svg>',
+    '<svg onload="alert(1)"></svg>',
+    '<svg><svg style="x:y"></svg></svg>',
+)
+
+
+def _with_picture(facts, out, picture):
+    """A page whose first picture is another, signed again by whoever holds the ledger's key."""
+    body = report.canonical(facts)
+    page = report._PICTURE.sub(lambda _: picture, report.render(facts, body), count=1).encode()
+    out.write_bytes(page)
+    out.with_suffix(".json").write_bytes(body)
+    out.with_suffix(".sig").write_bytes(report._sign(made.KEY, page, body))
+    return out
+
+
+@pytest.mark.parametrize("picture", ["<svg></svg>", HIDING[0]])
+def test_verify_refuses_another_picture_in_a_resigned_report(run, tmp_path, picture):
+    facts = gather(run) | {"drawn_by": pictures.DRAWN_BY}
+    with pytest.raises(VerificationError, match="pictures must show"):
+        report.verify(_with_picture(facts, tmp_path / "r.html", picture))
+
+
+@pytest.mark.parametrize("picture", HIDING)
+def test_picture_that_could_hide_the_words_of_a_page_is_not_harmless(picture):
+    assert not pictures.harmless(picture)
+
+
+def test_picture_of_another_version_may_differ_and_is_said_not_to_be_compared(
+    run, tmp_path, capsys
+):
+    facts = gather(run) | {"drawn_by": "matplotlib 0.1"}
+    page = _with_picture(facts, tmp_path / "r.html", "<svg><text>another font</text></svg>")
+    assert main(["audit", "verify", str(page)]) == 0
+    assert "pictures were drawn by another version" in capsys.readouterr().out
+    with pytest.raises(VerificationError, match="pictures must show"):
+        report.verify(_with_picture(facts, tmp_path / "bad.html", HIDING[0]))
 
 
 def test_missing_field_is_red_and_strict_exits_10(tmp_path, capsys):
@@ -207,8 +310,8 @@ def test_private_folder_is_never_read(run, tmp_path):
 def test_odds_agree_with_the_table_of_the_design():
     for mu, guess in ((0.12, "52.4 %"), (0.24, "54.8 %"), (0.84, "66.3 %"), (1.53, "77.8 %")):
         assert odds.percent(odds.best_guess(mu * mu / 2)) == guess
-    for epsilon, worst in ((0.5, "62.2 %"), (1.0, "73.1 %"), (8.0, "99.97 %")):
-        assert odds.percent(odds.suspicion(epsilon)) == worst
+    for value, worst in ((0.5, "62.2 %"), (1.0, "73.1 %"), (8.0, "99.97 %")):
+        assert odds.percent(odds.suspicion(value)) == worst
 
 
 def test_main_line_replays_reports_and_verifies(run, tmp_path, capsys):
