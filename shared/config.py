@@ -56,7 +56,7 @@ class RunConfig(BaseModel):
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of ratings, users or items that the splits random, users and items hold out."""
     target_epsilon: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Epsilon that the run may reach; 8 where no other choice of privacy is made."""
+    """Epsilon that the run may reach; that of the domain, 8 or less, where none is chosen."""
     noise_multiplier: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Standard deviation over sensitivity of the single Gaussian of equal cost, 1/sqrt(2 rho)."""
     no_privacy: bool = False
@@ -75,13 +75,26 @@ class RunConfig(BaseModel):
     """Devices whose noise shares are not counted, because they might tell them."""
     budget: dict[str, Share] | None = None
     """Shares of rho over the queries, summing to 1; a public rule where unset."""
+    blocks: tuple[Literal["items", "network"], ...] | None = None
+    """Blocks of the trunk to train; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Rounds of the trunk's item block; a public rule where unset."""
+    local_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    """Steps of descent on a device whose network gradients are summed; clipped once."""
+    local_rate: Annotated[float, Field(ge=0, le=1)] = 0.001
+    """Step size of that descent."""
+    reconstruction: Literal["leave-one-out", "split"] = "leave-one-out"
+    """How a user vector is kept from seeing what it explains: exactly, or by halves of the events,
+    which user models without a closed leave-one-out need."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
+    public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the training comments that their authors publish; none where unset."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"
     """Text encoder: `default`, a local path, or a hub name."""
-    domain: Literal["films", "shop", "social", "courses", "health"] = "films"
+    domain: Literal["films", "films-zh", "shop", "social", "courses", "health"] = "films"
     """What the generated village is about."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seeds splits, negatives and the village; never noise."""
@@ -196,6 +209,8 @@ def _toml(value: object) -> str:
     """Write one scalar as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return repr(value)

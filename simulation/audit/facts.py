@@ -21,8 +21,9 @@ from typing import Any
 from shared.errors import DataError
 from shared.ledger import beside, chain
 from shared.ledger.replay import Replay, replay
+from shared.privacy import odds
 from shared.privacy.accountant import epsilon
-from simulation.audit import odds, published
+from simulation.audit import published
 
 VERSION = 1
 Facts = dict[str, Any]

@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simulation.audit import odds
+from shared.privacy import odds
 
 INK, GREEN, GREY, PALE = "#1d2420", "#1f5a3c", "#7d857f", "#e9efe9"
 STYLE: Any = {

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -378,6 +379,36 @@ def test_replay_runs_with_the_standard_library_and_cryptography_alone(ledger):
     done = subprocess.run(words, capture_output=True, text=True, cwd=ledger, env=env, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"] == "holds"
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory):
+    """An environment of its own that holds `cryptography` and what that needs, nothing else."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    made_it = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True)
+    if made_it.returncode:
+        pytest.skip("python -m venv does not work here")
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--retries", "1"]
+    wanted = f"cryptography=={version('cryptography')}"
+    if subprocess.run([*pip, "--timeout", "20", wanted], capture_output=True).returncode:
+        pytest.skip("cryptography cannot be installed here: no network, or no registry")
+    return folder / "bin" / "python"
+
+
+@pytest.mark.slow
+def test_replay_runs_in_an_environment_with_cryptography_alone(ledger, bare_python):
+    names = [bare_python, "-m", "pip", "list", "--format", "freeze"]
+    listed = subprocess.run(names, capture_output=True, text=True, check=True).stdout
+    installed = {line.partition("==")[0].lower() for line in listed.splitlines()}
+    assert installed <= {"cryptography", "cffi", "pycparser", "pip", "setuptools"}
+    words = [bare_python, "-m", "shared.ledger.replay", ledger]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env={})
+    assert done.returncode == 0, done.stderr
+    assert f"ε = {epsilon(made.total_rho(40), 1e-5):.9f}" in done.stdout
+    (ledger / chain.RECORDS).write_bytes((ledger / chain.RECORDS).read_bytes()[:-9])
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env={})
+    assert (done.returncode, done.stdout) == (15, "")
+    assert "record 81" in done.stderr
 
 
 @pytest.mark.parametrize(("changes", "code"), [({}, 0), ({"rho_cap": "1/100"}, 17)])

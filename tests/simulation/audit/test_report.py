@@ -13,7 +13,7 @@ from shared.errors import VerificationError
 from shared.ledger import chain
 from shared.ledger.replay import replay
 from shared.privacy.accountant import epsilon
-from simulation.audit import odds, pictures, registry, report
+from simulation.audit import pictures, registry, report
 from simulation.audit.facts import gather
 from tests.shared.ledger import made
 
@@ -305,13 +305,6 @@ def test_private_folder_is_never_read(run, tmp_path):
     everything = done.html.read_text("utf-8") + done.json.read_text("utf-8")
     assert "0.123454321" not in everything
     assert "0.55555" not in everything
-
-
-def test_odds_agree_with_the_table_of_the_design():
-    for mu, guess in ((0.12, "52.4 %"), (0.24, "54.8 %"), (0.84, "66.3 %"), (1.53, "77.8 %")):
-        assert odds.percent(odds.best_guess(mu * mu / 2)) == guess
-    for value, worst in ((0.5, "62.2 %"), (1.0, "73.1 %"), (8.0, "99.97 %")):
-        assert odds.percent(odds.suspicion(value)) == worst
 
 
 def test_main_line_replays_reports_and_verifies(run, tmp_path, capsys):
