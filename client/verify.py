@@ -9,9 +9,9 @@ from pathlib import Path
 from client.books import Books
 from client.receipts import Receipt, commitment_fields
 from shared.errors import VerificationError
+from shared.ledger.beside import locate
 from shared.ledger.chain import RECORDS, split
 from shared.ledger.records import receipt_commitment
-from shared.ledger.beside import locate
 from shared.ledger.replay import replay
 
 
