@@ -25,7 +25,7 @@ from typing import Any, Self
 from client.guard import RESTORE, faults, take_lock
 from client.head import HEAD, Head
 from client.sealing import open_sealed, seal, subkey
-from shared.errors import DataError, StoreLocked, VerificationError
+from shared.errors import DataError, PrivetError, StoreLocked, VerificationError
 
 Record = dict[str, Any]
 """One record: what JSON can say."""
@@ -181,6 +181,7 @@ class Store:
                 self._write(plain, sealed, root)
             except BaseException:
                 head.unlink(missing_ok=True)
+                self._look_again()
                 raise
             self._behind = True
             self._root, self._mark = root, mark
@@ -337,6 +338,14 @@ class Store:
                 f"{self.generation}: an older copy was put back.",
                 hint=RESTORE,
             )
+
+    def _look_again(self) -> None:
+        """After a failed write, go on from what is on disk: it may have been made all the same."""
+        self._cache.clear()
+        try:
+            self._load_root()
+        except (PrivetError, sqlite3.Error, OSError, ValueError):
+            self.close()
 
     def _migrate(self) -> None:
         """Carry all tables to the current schema, in one transaction."""
