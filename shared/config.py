@@ -90,6 +90,8 @@ class RunConfig(BaseModel):
     """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
     public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the training comments that their authors publish; none where unset."""
+    written_alpha: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Share of a profile of written comments that stays when a comment comes."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"

@@ -85,5 +85,6 @@ def _comments(
         lambda texts: np.asarray(encoder.encode(texts), dtype=np.float64),
         interest=interest if model.comment_mean is not None else None,
         share=config.public_comments,
+        alpha=config.written_alpha,
         seed=config.seed,
     )

@@ -26,6 +26,7 @@ import numpy as np
 
 from shared import metrics
 from shared.content_words import DIMENSION, content_words
+from shared.model.profile import WRITTEN_ALPHA
 from shared.public_comments import (
     USUAL_SHRINK,
     PublicVectors,
@@ -96,11 +97,13 @@ class Readers:
     """Author of each training comment, (n,), sorted."""
     items: Ints
     vectors: Floats
+    alpha: float
+    """Public α of the profile."""
 
     def profile(self, user: int) -> Floats:
         """Return p_u, (D,); zero for somebody who wrote nothing."""
         a, b = np.searchsorted(self.users, [user, user + 1])
-        return reader_profile(self.space, self.vectors[a:b], self.items[a:b])
+        return reader_profile(self.space, self.vectors[a:b], self.items[a:b], self.alpha)
 
 
 def evaluate_comments(
@@ -110,6 +113,7 @@ def evaluate_comments(
     *,
     interest: Interest | None = None,
     share: float | None = None,
+    alpha: float = WRITTEN_ALPHA,
     seed: int = 0,
 ) -> dict[str, float | str | None]:
     """Measure how well public comments are recommended.
@@ -120,6 +124,7 @@ def evaluate_comments(
         encode: Turns texts into vectors of norm 1, (n, D).
         interest: ĉ of each user for all items, or None: then the text alone decides.
         share: `--public-comments`; None where it was not given: no retrieval.
+        alpha: Public α of the profile of what was written.
         seed: Seed of the choice of published comments.
 
     Returns:
@@ -129,7 +134,7 @@ def evaluate_comments(
     public = published(dataset, split, share or 0.0, seed)
     if len(public) == 0:
         return figures | {"protocol": ""}
-    readers = _readers(public, split, encode, len(dataset.items))
+    readers = _readers(public, split, encode, len(dataset.items), alpha)
     figures["comments_public"] = len(public)
     words = []
     if dataset.comment_events is not None:
@@ -146,7 +151,9 @@ def evaluate_comments(
     return figures | {"protocol": "; ".join(words)}
 
 
-def _readers(public: PublicComments, split: Split, encode: Encode, items: int) -> Readers:
+def _readers(
+    public: PublicComments, split: Split, encode: Encode, items: int, alpha: float
+) -> Readers:
     """Read public comments and everybody's own training comments."""
     words = content_words(public.texts)
 
@@ -159,7 +166,7 @@ def _readers(public: PublicComments, split: Split, encode: Encode, items: int) -
     told = read([*public.texts, *own.comments.tolist()])
     said, size = told[: len(public)], told.shape[1] - DIMENSION
     space = public_vectors(said[:, :size], public.items, items, words=said[:, size:])
-    return Readers(space, read, said, own.users, own.items, told[len(public) :])
+    return Readers(space, read, said, own.users, own.items, told[len(public) :], alpha)
 
 
 def _openings(

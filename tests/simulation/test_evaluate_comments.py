@@ -87,6 +87,14 @@ def test_figures_that_do_not_apply_are_none(town, parts):
     assert figures["protocol"] == ""
 
 
+def test_alpha_decides_how_much_the_newest_comment_counts(town, parts):
+    newest, mean = (
+        evaluate_comments(town, parts, encode, share=1.0, alpha=alpha)["comment_mrr"]
+        for alpha in (0.0, 1.0)
+    )
+    assert newest < mean
+
+
 def test_protocol_says_what_was_published(town, parts):
     assert (
         "30% of training comments" in evaluate_comments(town, parts, encode, share=0.3)["protocol"]
@@ -97,7 +105,7 @@ def test_a_posted_comment_joins_what_is_usually_said(town, parts):
     from simulation.evaluate_comments import _readers
 
     told = published(town, parts, 1.0, 0)
-    readers = _readers(told, parts, encode, len(town.items))
+    readers = _readers(told, parts, encode, len(town.items), 0.95)
     on_item = np.flatnonzero(told.items == np.bincount(told.items).argmax())
     twin = readers.public[on_item[0]]
     rows = posted(readers, twin, on_item, on_item)
