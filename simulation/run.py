@@ -5,7 +5,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -41,6 +41,7 @@ from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
 from simulation.private_metrics import metric_answers, released_figures
+from simulation.published import item_means, published, spoken_items
 from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
 from simulation.splits import Split, split
@@ -139,6 +140,22 @@ def prepare(config: RunConfig, say: Say) -> Stage:
     return Stage(dataset, catalogue, basis, time.perf_counter() - started)
 
 
+def spoken(config: RunConfig, stage: Stage, parts: Split) -> Stage:
+    """Let public comments stand in where the catalogue has no text."""
+    dataset = stage.dataset
+    if any(item_text(dataset.items)):
+        return stage
+    public = published(dataset, parts, config.public_comments or 0.0, config.seed)
+    if len(public) == 0:
+        return stage
+    encoder = load_encoder(config.encoder, cache_dir() / "research")
+    vectors = np.asarray(encoder.encode(public.texts), dtype=np.float64)
+    items = spoken_items(dataset.items, public)
+    means = np.nan_to_num(item_means(vectors, public, len(items)))
+    catalogue, basis = build_catalogue(items, None, comment_vectors=means, encoder=encoder.name)
+    return replace(stage, catalogue=catalogue, basis=basis)
+
+
 def _set_threads(threads: int | None) -> None:
     """Limit torch's threads; numpy follows the environment of the process."""
     if threads is not None:
@@ -151,8 +168,9 @@ def _one_seed(
     config: RunConfig, stage: Stage, folder: RunFolder, variant: str, say: Say
 ) -> dict[str, Any]:
     """Split, federate, evaluate, and write what may be published."""
+    parts = split(stage.dataset, config.split, config.test_fraction, config.seed)
+    stage = spoken(config, stage, parts)
     dataset, catalogue = stage.dataset, stage.catalogue
-    parts = split(dataset, config.split, config.test_fraction, config.seed)
     devices = devices_of(dataset, parts.known)
     absent = set(np.unique(parts.history.users).tolist())
     enrolled = [device for user, device in enumerate(devices) if user not in absent]
