@@ -163,7 +163,7 @@ def commitment_fields(receipt: Receipt) -> dict[str, str | int]:
         "config": receipt.config,
         "model": receipt.model,
         "rho": str(receipt.rho),
-        "seq": receipt.seq,
+        "seq": receipt.act,
     }
 
 

@@ -108,6 +108,7 @@ def data(device: Owner, say: Texts, query: Query) -> Made:
     newest: list[Entry] = list(reversed(entries))
     return "data", {
         "rated": len(entries),
+        "published": sum(entry.published for entry in entries),
         "commented": sum(bool(entry.comment) for entry in entries),
         "rows": [shown.rated(entry) for entry in newest[(page - 1) * ROWS : page * ROWS]],
         "page": page,

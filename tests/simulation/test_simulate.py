@@ -169,7 +169,7 @@ def test_invalid_utf8_names_file_and_line(
         (["simulate", "village", "--diversity", "1.3"], 2),
         (["simulate", "village", "--public-comments", "2"], 2),
         (["simulate", "village", "--budget", "item_sums"], 2),
-        (["simulate", "village", "--budget", "metrics=1"], 2),
+        (["simulate", "village", "--budget", "item_sums=.5"], 2),
         (["simulate", "village", "--cohort", "none"], 2),
         (["simulate", "village", "--encoder", "no/such/encoder"], 11),
         (["simulate", "--config", "no/such/file"], 10),
