@@ -2,15 +2,11 @@
 """Public comments of a run: the operator's, and those that their authors publish.
 
 Publishing is an act of the author, outside ε; `--public-comments F` plays it for a seeded share of
-the training comments. Where a catalogue has no text, what is publicly said of an item stands in
-for its description: the mean vector of its public comments, their usual length and votes.
+the training comments. A comment on a test row is never among them.
 """
-
-from dataclasses import replace
 
 import numpy as np
 
-from shared.schema import Floats, Items
 from simulation.dataset import Dataset, PublicComments
 from simulation.splits import Split
 
@@ -40,35 +36,3 @@ def published(dataset: Dataset, split: Split, share: float, seed: int) -> Public
         texts=(*given.texts, *train.comments[rows].tolist()),
         helpful=np.concatenate([given.helpful, train.helpful[rows]]),
     )
-
-
-def spoken_items(items: Items, public: PublicComments) -> Items:
-    """Add what public comments tell in numbers: usual length and helpful votes of an item's.
-
-    Args:
-        items: The catalogue.
-        public: Its public comments.
-
-    Returns:
-        The catalogue with the columns `comment length` and `comment votes`, logarithms, NaN where
-        nobody spoke.
-    """
-    lengths = np.log1p([len(text) for text in public.texts])
-    votes = np.log1p(public.helpful)
-    return replace(
-        items,
-        numbers=items.numbers
-        | {
-            "comment length": item_means(lengths[:, None], public, len(items))[:, 0],
-            "comment votes": item_means(votes[:, None], public, len(items))[:, 0],
-        },
-    )
-
-
-def item_means(values: Floats, public: PublicComments, items: int) -> Floats:
-    """Average a table (M, D) over each item's public comments, (I, D); NaN where there is none."""
-    known = np.isfinite(values).all(axis=1)
-    sums = np.zeros((items, values.shape[1]))
-    np.add.at(sums, public.items[known], values[known])
-    counts = np.bincount(public.items[known], minlength=items)[:, None]
-    return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
