@@ -142,6 +142,11 @@ class Replay:
         return (*UNCHECKABLE, *(line for compared, line in beside_it if not compared))
 
 
+def locate(path: Path) -> Path:
+    """Return the ledger's folder for a run folder, a ledger folder or its records file."""
+    return beside.locate(path).ledger
+
+
 def replay(
     path: Path,
     *,

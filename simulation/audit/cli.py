@@ -128,7 +128,7 @@ def cosign(
         root=found.root,
         at=int(time.time()),
     )
-    for path in (beside.locate(ledger).ledger / chain.COSIGNATURES, *([out] if out else [])):
+    for path in (replay.locate(ledger) / chain.COSIGNATURES, *([out] if out else [])):
         with path.open("ab") as file:
             file.write(mark.line() + b"\n")
             file.flush()
