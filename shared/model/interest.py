@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the server publishes about interest: the numbers that rank items, and nothing that runs.
+
+s_uj = ⟨θ_u, scores_uj⟩ + c_uᵀ M x_j + ⟨δ_j, (1, Uᵀ(c_u − c̄))⟩, with the owner's recent taste c_u.
+`shared.ranking` computes it; here stands what of it is shared. See ARCHITECTURE, "The model".
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.schema import Floats
+
+NAMES = (
+    "text_recent",
+    "text_all",
+    "category_recent",
+    "time_latest",
+    "time_recent",
+    "time_all",
+    "age_latest",
+    "joint_latest",
+    "joint_recent",
+    "joint_all",
+    "joint_best",
+    "popularity",
+    "popularity_squared",
+    "liking",
+    "popularity_length",
+    "liking_length",
+    "popularity_near_latest",
+    "popularity_near_recent",
+    "liking_near_latest",
+    "liking_near_recent",
+    "learned_latest",
+    "learned_recent",
+)
+"""The S scores that θ weighs, in order; `shared.ranking.scores` says what each is."""
+
+
+@dataclass(frozen=True)
+class InterestModel:
+    """The shared part of interest; public."""
+
+    popularity: Floats
+    """Log weight of each item, standardised over the catalogue, (I,)."""
+    liking: Floats
+    """Mean rating of each item, standardised over the catalogue, (I,)."""
+    projection: Floats
+    """From [public features, popularity, liking] to whitened item vectors x, (F + 2, p). Sent, not
+    recomputed: eigenvectors differ between machines."""
+    weights: Floats
+    """θ, what a score is worth to people on average, (S,)."""
+    bilinear: Floats
+    """M, which recent taste draws people to which items, (p, p)."""
+    directions: Floats
+    """U, the k directions of taste for which items have terms of their own, (p, k)."""
+    centre: Floats
+    """c̄, taste of the average event, (p,)."""
+    items: Floats
+    """δ_j, an item's own term and its factors, (I, 1 + k)."""
+
+    @property
+    def learned(self) -> Floats:
+        """Factors of the items in units of their spread, (I, k); zeros while nothing is known."""
+        factors = self.items[:, 1:]
+        return np.asarray(factors / max(float(factors.std()), 1e-9)) if factors.size else factors
