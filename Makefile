@@ -8,7 +8,7 @@ export PRIVET_CACHE_DIR ?= $(CURDIR)/.cache
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    a private federation of the built-in village, about a minute"
+	@echo "make demo    a private federation of the built-in village, both blocks of the trunk, about a minute"
 	@echo "make test    lint, types, layers and tests"
 	@echo "make slow    the tests that take minutes"
 	@echo "make bench   side-by-side benchmarks"
@@ -23,7 +23,7 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.stamp
-	$(BIN)/privet simulate
+	$(BIN)/privet simulate --blocks items,network
 
 test: lint
 	$(BIN)/python -m pytest -q

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device computes for each question: one vector about its owner, still to pass the door.
 
-A device calls `answers` with its owner alone; the simulator, with all simulated devices.
+A device calls `answers` with its owner alone; the simulator, with all simulated devices. What does
+not change between the rounds of the network is solved once and kept in memory, never on disk.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from shared.model.comment_task import comment_rows, interest_of
 from shared.model.history import History as History
 from shared.model.prior import prior_vector
+from shared.model.solving import item_tasks, network_tasks
 from shared.model.statistics import item_sums_rows
+from shared.model.tasks import UserTasks
 from shared.model.trunk_items import trunk_rows
-from shared.model.view import ItemSumsView, PriorView, TrunkView, View
+from shared.model.view import ItemSumsView, NetworkView, PriorView, TrunkView, View
 from shared.privacy.query import SparseVector
 from shared.schema import Floats, Ints
 
@@ -20,24 +24,58 @@ Answer = Floats | SparseVector
 """One device's vector before the door; private."""
 
 
+class Cohort:
+    """Devices that answer together: one on a device, all in the simulator. Private."""
+
+    def __init__(self, devices: Sequence[History]) -> None:
+        self.devices = devices
+        self._solved: tuple[NetworkView, list[UserTasks]] | None = None
+
+    def answers(self, view: View) -> Iterator[Answer]:
+        """Compute each device's answer to one question.
+
+        Args:
+            view: What the server sent. Public.
+
+        Yields:
+            One vector a device, in their order, neither clipped nor scaled. Private.
+        """
+        match view:
+            case ItemSumsView():
+                yield from (item_sums_vector(device, view) for device in self.devices)
+            case PriorView():
+                for device in self.devices:
+                    yield prior_vector(view.tower, view.basis, device.items, device.ratings)
+            case TrunkView():
+                yield from (trunk_items_vector(device, view) for device in self.devices)
+            case NetworkView():
+                yield from self._network(view)
+
+    def _network(self, view: NetworkView) -> Iterator[Floats]:
+        """Differentiate the network: Opacus, the cohort as the batch, a person as the sample."""
+        # Only this question needs torch, so a device that is not asked never imports it.
+        from shared.gradients import NetworkTrunk, user_gradients
+
+        if self._solved is None or not _same_tasks(self._solved[0], view):
+            tasks = [network_tasks(view, device) for device in self.devices]
+            self._solved = (view, tasks)
+        yield from user_gradients(
+            NetworkTrunk(view.shape, view.parameters),
+            self._solved[1],
+            local_steps=view.local_steps,
+            local_rate=view.local_rate,
+        )
+
+
 def answers(view: View, devices: Sequence[History]) -> Iterator[Answer]:
-    """Compute each device's answer to one question.
+    """Compute each device's answer to one question, see `Cohort.answers`."""
+    return Cohort(devices).answers(view)
 
-    Args:
-        view: What the server sent. Public.
-        devices: What each device knows; a device passes its owner alone. Private.
 
-    Yields:
-        One vector a device, in their order, neither clipped nor scaled. Private.
-    """
-    match view:
-        case ItemSumsView():
-            yield from (item_sums_vector(device, view) for device in devices)
-        case PriorView():
-            for device in devices:
-                yield prior_vector(view.tower, view.basis, device.items, device.ratings)
-        case TrunkView():
-            yield from (trunk_items_vector(device, view) for device in devices)
+def _same_tasks(left: NetworkView, right: NetworkView) -> bool:
+    """Say whether two rounds differ in the network's parameters alone."""
+    fixed = ("tower", "prior", "directions", "texts", "comment_mean")
+    return all(getattr(left, name) is getattr(right, name) for name in fixed)
 
 
 def item_sums_vector(history: History, view: ItemSumsView) -> SparseVector:
@@ -48,16 +86,20 @@ def item_sums_vector(history: History, view: ItemSumsView) -> SparseVector:
         view: What the server sent. Public.
 
     Returns:
-        A vector of dimension 2·items, not yet scaled to its norm. Private.
+        A vector of dimension 2·items, or 4·items with the comment columns, not yet scaled to its
+        norm. Private.
     """
-    return _at_rows(history.items, item_sums_rows(history.ratings), view.items)
+    rows = item_sums_rows(history.ratings)
+    if view.comments:
+        rows = np.hstack([rows, comment_rows(interest_of(history))])
+    return _at_rows(history.items, rows, view.items)
 
 
 def trunk_items_vector(history: History, view: TrunkView) -> SparseVector:
-    """Answer one round of `trunk_items`: residual times (b, factors) at the rated rows.
+    """Answer one round of `trunk_items`: the gradient at the rated rows.
 
-    It is minus the gradient of half the squared leave-one-out error with respect to the items'
-    offsets and factors, clamped, the offset weighted by b.
+    It is the gradient of half the squared leave-one-out errors of both tasks with respect to the
+    items' offsets and factors, clamped, the offset weighted by b.
 
     Args:
         history: The owner's ratings. Private.
@@ -66,17 +108,10 @@ def trunk_items_vector(history: History, view: TrunkView) -> SparseVector:
     Returns:
         A vector of dimension rows·(1 + k), not yet scaled to its norm. Private.
     """
-    rows = trunk_rows(
-        view.tower,
-        view.prior,
-        view.directions,
-        history.items,
-        history.ratings,
-        preference=view.preference,
-    )
-    places = view.place[history.items]
-    kept = places >= 0
-    return _at_rows(places[kept], rows[kept], view.rows)
+    tasks = item_tasks(view, history)
+    rows = trunk_rows(tasks, preference=view.preference)
+    kept = tasks.items >= 0
+    return _at_rows(tasks.items[kept], rows[kept], view.rows)
 
 
 def _at_rows(places: Ints, rows: Floats, count: int) -> SparseVector:

@@ -22,7 +22,7 @@ from shared.schema import Floats
 class AdamSettings:
     """Public constants of the step."""
 
-    rate: float = 0.02
+    rate: float = 0.05
     momentum: float = 0.9
     decay: float = 0.99
     floor: float = 1e-6
@@ -54,7 +54,13 @@ def initial_state(parameters: Floats) -> NetworkState:
 
 
 def network_step(
-    state: NetworkState, noisy_sum: Floats, survivors: int, settings: AdamSettings
+    state: NetworkState,
+    noisy_sum: Floats,
+    survivors: int,
+    settings: AdamSettings,
+    *,
+    noise_std: float = 0.0,
+    blocks: tuple[int, ...] = (),
 ) -> NetworkState:
     """Take one step against the mean trunk gradient of the cohort.
 
@@ -63,6 +69,8 @@ def network_step(
         noisy_sum: Decoded sum of the survivors' clipped gradients, minimiser's sign, shape (d,).
         survivors: Number of devices in that sum; public.
         settings: Public constants.
+        noise_std: Standard deviation of the noise in each coordinate of the sum; 0 without privacy.
+        blocks: Lengths of the parts that are shrunk each for itself; one part where empty.
 
     Returns:
         The next state. Public: made of released sums only.
@@ -87,10 +95,44 @@ def network_step(
     second = settings.decay * state.second + (1.0 - settings.decay) * gradient**2
     mean = first / (1.0 - settings.momentum**rounds)
     root = np.sqrt(second / (1.0 - settings.decay**rounds))
-    parameters = state.parameters - settings.rate * mean / (root + settings.floor)
+    signal = signal_share(mean, (noise_std / survivors) ** 2 * _kept(settings, rounds), blocks)
+    parameters = state.parameters - settings.rate * signal * mean / (root + settings.floor)
     newest = min(1.0, (1.0 + settings.averaging) / (rounds + settings.averaging))
     average = (1.0 - newest) * state.average + newest * parameters
     return NetworkState(parameters, average, first, second, rounds)
+
+
+def signal_share(mean: Floats, variance: float, blocks: tuple[int, ...]) -> Floats:
+    """Estimate how much of each part of a noisy mean is signal, from the known noise.
+
+    Adam divides by the size of what it sees, so pure noise would move every parameter by the whole
+    rate. The positive part of James and Stein's factor, 1 − d·variance/‖mean‖², takes that back.
+
+    Args:
+        mean: Noisy mean gradient, shape (d,).
+        variance: Variance of the noise in each coordinate.
+        blocks: Lengths of the parts, summing to d; one part where empty.
+
+    Returns:
+        A factor in [0, 1] for each coordinate, equal within a part, shape (d,).
+
+    Source: James and Stein (1961), "Estimation with Quadratic Loss".
+    """
+    share = np.ones(len(mean))
+    start = 0
+    for size in blocks or (len(mean),):
+        part = mean[start : start + size]
+        norm = max(float(part @ part), 1e-300)
+        share[start : start + size] = max(0.0, 1.0 - size * variance / norm)
+        start += size
+    return share
+
+
+def _kept(settings: AdamSettings, rounds: int) -> float:
+    """Sum of squared weights of Adam's bias-corrected mean: the noise that averaging leaves."""
+    kept = settings.momentum
+    squares = (1.0 - kept) ** 2 * (1.0 - kept ** (2 * rounds)) / (1.0 - kept**2)
+    return float(squares / (1.0 - kept**rounds) ** 2)
 
 
 def state_to_arrays(state: NetworkState) -> dict[str, Floats]:

@@ -12,17 +12,28 @@ from typing import Any
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
-from shared.model.plan import budget_rule
+from shared.model.network import NetworkShape
+from shared.model.plan import trunk_rule
 from shared.model.prior import prior_length
-from shared.model.queries import item_sums_query, population_prior_query, trunk_items_query
-from shared.model.view import row_count
+from shared.model.queries import (
+    METRICS,
+    NETWORK_NORM,
+    UNCLIPPED,
+    item_sums_query,
+    population_prior_query,
+    trunk_items_query,
+    trunk_network_query,
+)
+from shared.model.tasks import TASK_WEIGHTS
+from shared.model.view import Reconstruction, profile_texts, row_count
 from shared.privacy.accountant import epsilon, noise_multiplier, rho_for, rho_of
 from shared.privacy.plan import Cohort, mechanism_for
 from shared.privacy.policy import MAX_SECURE_SUM, Mechanism
-from shared.privacy.query import SumQuery
+from shared.privacy.query import SumQuery, metrics_query
 
 DEFAULT_EPSILON = 8.0
-BUILT = ("item_sums", "population_prior", "trunk_items")
+NO_NETWORK = NetworkShape(0, 0, 0)
+BUILT = ("item_sums", "population_prior", "trunk_items", "trunk_network", "metrics")
 """Queries of `shared.config.QUERIES` that can be asked today."""
 
 
@@ -82,6 +93,15 @@ class Plan:
     """k, factors of an item in the trunk."""
     preference: float = 1.0
     """b, weight of an item's offset beside its factors."""
+    shape: NetworkShape = NO_NETWORK
+    """Sizes of the network; of none where nothing is federated."""
+    comments: bool = False
+    """Whether comments are declared, and so learnt from."""
+    task_weights: tuple[float, float] = TASK_WEIGHTS
+    """Weights of the rating and the comment task in the trunk's loss."""
+    reconstruction: Reconstruction = "leave-one-out"
+    local_steps: int = 1
+    local_rate: float = 0.0
 
     def __getitem__(self, name: str) -> Release:
         return next(release for release in self.releases if release.query.name == name)
@@ -142,13 +162,16 @@ def _line(release: Release) -> dict[str, Any]:
     }
 
 
-def make_plan(config: RunConfig, users: int, catalogue: Catalogue) -> Plan:
+def make_plan(
+    config: RunConfig, users: int, catalogue: Catalogue, *, comments: bool = False
+) -> Plan:
     """Choose the queries, and give each its mechanism.
 
     Args:
         config: Choice of privacy, trust, cohort, allowance, budget.
         users: Enrolled users U, public.
         catalogue: The public catalogue.
+        comments: Whether the data declare comments; only then is anything spent on them.
 
     Raises:
         CohortTooSmall: a session would have fewer devices than privacy can be promised to.
@@ -157,7 +180,16 @@ def make_plan(config: RunConfig, users: int, catalogue: Catalogue) -> Plan:
     delta = config.target_delta or min(1e-5, 1 / (10 * users))
     size = users if config.cohort == "all" else min(config.cohort, users)
     sessions = -(-users // size)
-    plan = Plan((), delta, sessions, users // sessions)
+    plan = Plan(
+        (),
+        delta,
+        sessions,
+        users // sessions,
+        comments=comments,
+        reconstruction=config.reconstruction,
+        local_steps=config.local_steps,
+        local_rate=config.local_rate,
+    )
     if config.local_only:
         return plan
     if not config.private:
@@ -168,9 +200,8 @@ def make_plan(config: RunConfig, users: int, catalogue: Catalogue) -> Plan:
         if config.noise_multiplier
         else rho_for(config.target_epsilon or DEFAULT_EPSILON, delta)
     )
-    whole = Release(item_sums_query(len(catalogue)), 1, Fraction(1), None, sessions, users).under(
-        rho, cohort
-    )
+    query = item_sums_query(len(catalogue), comments=comments)
+    whole = Release(query, 1, Fraction(1), None, sessions, users).under(rho, cohort)
     plan = _with_queries(plan, config, users, catalogue, 1 / whole.noise_std)
     return replace(plan, releases=tuple(r.under(rho, cohort) for r in plan.releases))
 
@@ -183,8 +214,8 @@ def _with_queries(
     `mu` is the reciprocal of the noise's standard deviation in a sum that had the whole budget, so
     that sessions, dropout allowance and local trust count as the smaller budget that they leave.
     """
-    rule = budget_rule(users, len(catalogue), mu)
-    shares = dict(zip(BUILT, map(_exact, rule.shares), strict=True))
+    rule = trunk_rule(users, len(catalogue), mu, config.blocks)
+    shares = dict(zip(BUILT, map(_exact, (*rule.shares, rule.network_share, 0)), strict=True))
     if config.budget is not None:
         missing = [name for name, share in config.budget.items() if share and name not in BUILT]
         if missing:
@@ -194,20 +225,35 @@ def _with_queries(
                 hint="leave them out for now.",
             )
         shares = {name: _exact(config.budget.get(name, 0)) for name in BUILT}
-    factors, rounds = rule.factors or 2, config.rounds or rule.rounds or 2
+    shape = network_shape(catalogue, rule.factors or 2)
+    factors, rounds = shape.factors, config.rounds or rule.rounds or 2
     moments = prior_length(catalogue)
     rows = row_count(len(catalogue), factors)
+    norm = UNCLIPPED if math.isinf(mu) else NETWORK_NORM
     queries = {
-        "item_sums": (item_sums_query(len(catalogue)), 1),
+        "item_sums": (item_sums_query(len(catalogue), comments=plan.comments), 1),
         "population_prior": (population_prior_query(moments), 1),
         "trunk_items": (trunk_items_query(rows, factors), rounds),
+        "trunk_network": (trunk_network_query(shape.size, norm), rule.network_rounds or 1),
+        "metrics": (metrics_query(METRICS), 1),
     }
     releases = tuple(
         Release(*queries[name], share, None, plan.sessions, users)
         for name, share in shares.items()
         if share > 0
     )
-    return replace(plan, releases=releases, factors=factors, preference=rule.preference)
+    return replace(
+        plan, releases=releases, factors=factors, preference=rule.preference, shape=shape
+    )
+
+
+def network_shape(catalogue: Catalogue, factors: int) -> NetworkShape:
+    """Return the network's sizes as they follow from the public catalogue.
+
+    A tower of a catalogue without text or categories has few columns, and no more factors.
+    """
+    columns = catalogue.features.shape[1] + 3  # constant, mean, popularity
+    return NetworkShape(min(factors, columns), profile_texts(catalogue).shape[1], columns)
 
 
 def _exact(share: float) -> Fraction:

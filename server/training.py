@@ -11,18 +11,33 @@ from dataclasses import replace
 
 import numpy as np
 
+from server.optimiser import AdamSettings, initial_state, network_step
 from server.plan import Plan, Release
 from shared.catalogue import Catalogue
+from shared.model.comment_task import denoise_comments
+from shared.model.network import Network, initial_network
 from shared.model.prior import prior_basis, prior_step
 from shared.model.released import SharedModel
 from shared.model.statistics import denoise
 from shared.model.tower import Tower
 from shared.model.trunk_items import ItemBlock, directions, item_step, moved
-from shared.model.view import ItemSumsView, PriorView, TrunkView, View, heaviest
+from shared.model.view import (
+    ItemSumsView,
+    NetworkView,
+    PriorView,
+    TrunkView,
+    View,
+    heaviest,
+    profile_texts,
+)
 from shared.schema import Floats
 
 Ask = Callable[[Release, int, View], Floats]
 """Sends a view to the devices of a round (from 1) and returns their noisy sum, (d,)."""
+
+
+NETWORK_SEED = 0
+"""Of the network's initial weights: a public constant, so that everybody can redraw them."""
 
 
 def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
@@ -38,21 +53,29 @@ def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     """
     model = SharedModel.before_any_release(catalogue)
     if "item_sums" in plan:
-        model = learn_items(catalogue, plan["item_sums"], ask)
+        model = learn_items(catalogue, plan["item_sums"], ask, comments=plan.comments)
     if "population_prior" in plan:
         model = learn_prior(model, plan["population_prior"], ask)
+    # Directions come from what is known before the rounds; both blocks see people through them.
+    axes = directions(model.tower, model.statistics, model.prior, plan.factors)
     if "trunk_items" in plan:
-        model = replace(model, tower=train_items(model, plan, ask))
+        model = replace(model, tower=train_items(model, plan, ask, axes))
+    if "trunk_network" in plan:
+        model = replace(model, network=train_network(model, plan, ask, axes))
     return model
 
 
-def learn_items(catalogue: Catalogue, asked: Release, ask: Ask) -> SharedModel:
-    """Learn how well each item is liked and how often it is rated; build the tower of it."""
-    items = len(catalogue)
-    sums = ask(asked, 1, ItemSumsView(items))
-    return SharedModel.of_items(
-        catalogue, denoise(sums.reshape(items, 2), asked.noise_std, catalogue)
-    )
+def learn_items(
+    catalogue: Catalogue, asked: Release, ask: Ask, *, comments: bool = False
+) -> SharedModel:
+    """Learn how well each item is liked, how often it is rated, how much its comments interest."""
+    sums = ask(asked, 1, ItemSumsView(len(catalogue), comments)).reshape(len(catalogue), -1)
+    statistics = denoise(sums[:, :2], asked.noise_std, catalogue)
+    model = SharedModel.of_items(catalogue, statistics)
+    if not comments:
+        return model
+    mean = denoise_comments(sums[:, 2:], asked.noise_std, catalogue, statistics.log_weight)
+    return replace(model, comment_mean=mean)
 
 
 def learn_prior(model: SharedModel, asked: Release, ask: Ask) -> SharedModel:
@@ -63,18 +86,27 @@ def learn_prior(model: SharedModel, asked: Release, ask: Ask) -> SharedModel:
     return replace(model, prior=prior, tower=model.tower.shifted(prior.mean))
 
 
-def train_items(model: SharedModel, plan: Plan, ask: Ask) -> Tower:
+def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower:
     """Learn offsets and factors of the heaviest items, round by round; return the moved tower."""
     asked, factors, preference = plan["trunk_items"], plan.factors, plan.preference
     statistics, prior = model.statistics, model.prior
     rows = heaviest(statistics.weight, asked.query.dimension // (1 + factors))
     place = np.full(len(statistics.weight), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
-    axes = directions(model.tower, statistics, prior, factors)
     block = ItemBlock.zeros(len(rows), factors)
     current = model.tower
     for server_round in range(1, asked.rounds + 1):
-        total = ask(asked, server_round, TrunkView(current, prior, axes, preference, place))
+        view = TrunkView(
+            current,
+            prior,
+            axes,
+            preference,
+            place,
+            model.comment_mean,
+            plan.task_weights,
+            plan.reconstruction,
+        )
+        total = ask(asked, server_round, view)
         block = item_step(
             block,
             total.reshape(len(rows), 1 + factors),
@@ -86,3 +118,38 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask) -> Tower:
         deltas[rows] = block.deltas
         current = moved(model.tower, replace(block, deltas=deltas), axes)
     return current
+
+
+def train_network(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Network:
+    """Learn what ratings and comments have in common beyond the closed forms, round by round.
+
+    It runs after the item block, on what that leaves over: beside it both would chase one residual.
+    """
+    asked, shape = plan["trunk_network"], plan.shape
+    state = initial_state(initial_network(shape, NETWORK_SEED))
+    heads = len(shape.heads) * shape.hidden
+    texts = profile_texts(model.catalogue)[:, : shape.profile]
+    first = NetworkView(
+        model.tower,
+        model.prior,
+        axes,
+        texts,
+        model.comment_mean,
+        shape,
+        state.parameters,
+        plan.task_weights,
+        plan.reconstruction,
+        plan.local_steps,
+        plan.local_rate,
+    )
+    for server_round in range(1, asked.rounds + 1):
+        total = ask(asked, server_round, replace(first, parameters=state.parameters))
+        state = network_step(
+            state,
+            total,
+            asked.users,
+            AdamSettings(),
+            noise_std=asked.noise_std,
+            blocks=(shape.size - heads, heads),
+        )
+    return Network(shape, axes, state.average)

@@ -75,8 +75,17 @@ class RunConfig(BaseModel):
     """Devices whose noise shares are not counted, because they might tell them."""
     budget: dict[str, Share] | None = None
     """Shares of rho over the queries, summing to 1; a public rule where unset."""
+    blocks: tuple[Literal["items", "network"], ...] | None = None
+    """Blocks of the trunk to train; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Rounds of the trunk's item block; a public rule where unset."""
+    local_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    """Steps of descent on a device whose network gradients are summed; clipped once."""
+    local_rate: Annotated[float, Field(ge=0, le=1)] = 0.001
+    """Step size of that descent."""
+    reconstruction: Literal["leave-one-out", "split"] = "leave-one-out"
+    """How a user vector is kept from seeing what it explains: exactly, or by halves of the events,
+    which user models without a closed leave-one-out need."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"
@@ -196,6 +205,8 @@ def _toml(value: object) -> str:
     """Write one scalar as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return repr(value)

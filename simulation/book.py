@@ -78,6 +78,8 @@ class Book:
         """Return one closing record a session; the last one changes the model."""
         model = self.writer.book.model
         digest = self._digest(bytes.fromhex(model) + total.tobytes())
+        if release.query.name == "metrics":  # a figure about the model, which stays as it is
+            digest = model
         for session, size in enumerate(session_sizes(release)):
             yield {
                 "round": self.number,
@@ -93,6 +95,13 @@ class Book:
         if self.secret:
             return hmac.new(self.secret, data, hashlib.sha256).hexdigest()
         return hashlib.sha256(data).hexdigest()
+
+    def metrics(self, figures: dict[str, float]) -> None:
+        """Record what a metric query released, once."""
+        if not self.writer.book.metrics:
+            body = {name: repr(value) for name, value in figures.items()}
+            record = {"round": self.number, "query": "metrics", "figures": body}
+            self.writer.append("metric_release", record, at=self.at)
 
     def release(self, file: bytes) -> None:
         """Record the model file, and that nobody attacked the run."""

@@ -15,7 +15,6 @@ Style = Literal["text", "json"]
 FormatOption = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
 
 RESERVED = {
-    "blocks": "--blocks",
     "objective": "--objective",
     "diversity": "--diversity",
     "public_comments": "--public-comments",
@@ -66,7 +65,9 @@ def simulate(
     resume: Annotated[str | None, typer.Option(help="Go on with an unfinished run.")] = None,
     engine: Annotated[str, typer.Option(help="vectorised (ray, flower: reserved).")] = "vectorised",
     protocol: Annotated[str | None, typer.Option(help="drawn, or real secure sums.")] = None,
-    blocks: Annotated[str | None, typer.Option(hidden=True)] = None,
+    blocks: Annotated[
+        str | None, typer.Option(help="Trunk blocks: items,network; a public rule.")
+    ] = None,
     objective: Annotated[str | None, typer.Option(hidden=True)] = None,
     diversity: Annotated[str | None, typer.Option(hidden=True)] = None,
     public_comments: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -75,7 +76,7 @@ def simulate(
 ) -> None:
     """Run a private federation on ratings, on one machine.
 
-    Reserved, not built yet: --blocks, --objective, --diversity, --public-comments,
+    Reserved, not built yet: --objective, --diversity, --public-comments,
     --canaries, --engine ray|flower.
     """
     given = dict(locals())
@@ -83,6 +84,7 @@ def simulate(
     names = set(RunConfig.model_fields)
     flags = {name: value for name, value in given.items() if name in names}
     flags["budget"] = parse_budget(budget)
+    flags["blocks"] = tuple(blocks.split(",")) if blocks else None
     flags["cohort"] = int(cohort) if cohort and cohort.isdigit() else cohort
     settings = load(config or _stored_config(resume), flags)
     from simulation.report import print_result

@@ -62,6 +62,7 @@ def evaluate(
     categories: Sequence[Sequence[str]],
     seed: int,
     ranking: bool = True,
+    per_user: dict[str, Floats] | None = None,
 ) -> Figures:
     """Measure one predictor on one split.
 
@@ -73,6 +74,8 @@ def evaluate(
         categories: Names of the categories of each item, I entries; for the diversity of lists.
         seed: Seed of negatives, of ties and of the sample of users; never of a model.
         ranking: False leaves the figures of lists out (None).
+        per_user: Where given, filled with columns by name, one row a user with a held-out row:
+            user, ratings held out, mean squared and absolute error in stars, hit and NDCG. Private.
 
     Returns:
         Figures by the names of the command line, in stars where they are errors; None where one
@@ -84,12 +87,12 @@ def evaluate(
         He et al. (2017), "Neural collaborative filtering", 4.1 for leave-one-out with 99 of them.
     """
     figures: Figures = dict.fromkeys(NAMES)
-    figures |= _ratings(predictor, split)
+    figures |= _ratings(predictor, split, per_user)
     words = [split.protocol]
     if ranking and len(split.test):
         cases = _cases(split, seed)
         rated = _rated(cases, split, seed)
-        figures |= _lists(predictor, split, cases, items_count, categories)
+        figures |= _lists(predictor, split, cases, items_count, categories, per_user)
         figures |= _rating_only(predictor, split, rated, items_count)
         words += _ranking_words(split, len(rated), seed)
     figures = {name: _known(value) for name, value in figures.items()}
@@ -149,12 +152,21 @@ def clustered_se(errors: Floats, users: Ints) -> float:
     return float(np.sqrt(spread) / count.sum() / (2 * np.sqrt(mean)))
 
 
-def _ratings(predictor: Predictor, split: Split) -> dict[str, float]:
+def _ratings(
+    predictor: Predictor, split: Split, per_user: dict[str, Floats] | None
+) -> dict[str, float]:
     """Return the errors of predicted stars, over all rows and over newcomers."""
     test = _by_user(split.test)
     predicted = np.empty(len(test))
     for user, rows in _slices(test.users):
         predicted[rows] = predictor.rate(user, test.items[rows])
+    if per_user is not None:
+        error = predicted - test.ratings
+        users, owner = np.unique(test.users, return_inverse=True)
+        count = np.bincount(owner)
+        per_user |= {"user": users.astype(np.float64), "held_out": count.astype(np.float64)}
+        per_user |= {"squared_error": np.bincount(owner, error**2) / count}
+        per_user |= {"absolute_error": np.bincount(owner, np.abs(error)) / count}
     new_item = ~np.isin(test.items, split.train.items)
     new_user = ~np.isin(test.users, split.train.users)
     return {
@@ -212,6 +224,7 @@ def _lists(
     cases: Sequence[_Case],
     items: int,
     categories: Sequence[Sequence[str]],
+    per_user: dict[str, Floats] | None,
 ) -> dict[str, float]:
     """Return the figures of ranked lists."""
     kinds = indicators(categories)
@@ -238,6 +251,9 @@ def _lists(
             "novelty@10": metrics.novelty(top, popularity),
         }.items():
             by_user.setdefault(name, []).append(values)
+    if per_user is not None:
+        per_user |= {"hit": np.concatenate(by_user["hr@10"])}
+        per_user |= {"ndcg": np.concatenate(by_user["ndcg@10"])}
     means = {name: _mean(np.concatenate(values)) for name, values in by_user.items()}
     return means | {"coverage@10": metrics.coverage(np.concatenate(tops), items)}
 

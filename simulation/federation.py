@@ -3,7 +3,7 @@
 
     for each question of the plan            server.training.train
         send the public view                 shared.model.view
-        each device answers                  client.training.answers (solve, gradient; private)
+        each device answers                  client.training.Cohort  (solve, gradient; private)
         clip, round, noise, sum              cohort_sum              (the door; engines differ here)
         step                                 server.training, server.optimiser
 
@@ -13,7 +13,7 @@ leave it.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from client.training import Answer, answers
+from client.training import Answer, Cohort
 from server.plan import Plan, Release
 from server.training import train
 from shared.catalogue import Catalogue
@@ -40,8 +40,9 @@ def federate(
     Returns:
         The shared model; public under the plan's ρ.
     """
+    cohort = Cohort(devices)
 
     def ask(release: Release, server_round: int, view: View) -> Floats:
-        return cohort_sum(release, server_round, answers(view, devices))
+        return cohort_sum(release, server_round, cohort.answers(view))
 
     return train(catalogue, plan, ask)

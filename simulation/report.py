@@ -35,13 +35,30 @@ def _quality(figures: Figures) -> Table:
         value = figures.get(name)
         gain = "" if value is None else f"{value - rmse:+.4f}"
         table.add_row(words, _figure(figures, name), gain)
+    for words, value, gain in _gains(figures):
+        table.add_row(words, value, gain)
     for name, words in (
+        ("comment_auc", "comments that interest (AUC within users)"),
+        ("comment_auc_item_mean", "  the items' means alone"),
+        ("comment_auc_single_task", "  the comment task alone"),
         ("hr@10", "hit rate in the top 10"),
         ("ndcg@10", "NDCG of the top 10"),
         ("coverage@10", "share of the catalogue recommended"),
     ):
-        table.add_row(words, _figure(figures, name), "")
+        if figures.get(name) is not None or not name.startswith("comment"):
+            table.add_row(words, _figure(figures, name), "")
     return table
+
+
+def _gains(figures: Figures) -> list[tuple[str, str, str]]:
+    """Say what each release gained: the RMSE after it, and how much lower that is."""
+    lines: list[tuple[str, str, str]] = []
+    last = None
+    for name, value in (figures.get("rmse_after") or {}).items():
+        gain = "" if last is None else f"{last - value:+.4f}"
+        lines.append((f"  after {name}", f"{value:.4f}", gain))
+        last = value
+    return lines if len(lines) > 1 else []
 
 
 def _sentences(figures: Figures) -> list[str]:
@@ -64,6 +81,13 @@ def _sentences(figures: Figures) -> list[str]:
         lines.append("privacy   none: sums without noise, a control only")
     else:
         lines.append("privacy   nothing left any device: local only")
+    released = figures.get("released")
+    if released:
+        lines.append(
+            f"released  by the users themselves, clamped, in noise of sd "
+            f"{released['metrics_noise_std']:.4f}: RMSE {released['rmse_user']:.4f}, hit rate "
+            f"{released['hit_user']:.4f} (means over users)"
+        )
     dealt = figures.get("in_sessions")
     if dealt:
         lines.append(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,22 @@ from shared.errors import DataError, UsageError
 from shared.features import build_catalogue, item_text
 from shared.model.file import save_model
 from shared.model.history import History
+from shared.model.plan import BLOCKS
 from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
-from shared.ranking import interest
-from shared.schema import Floats, Interactions, Ints, Scale
+from shared.schema import Floats, Ints, Scale
 from simulation.baselines import ItemUserMean, UserMean
-from simulation.book import keep
+from simulation.book import Book, keep
+from simulation.comments import comment_figures
 from simulation.dataset import Dataset
+from simulation.devices import DevicePredictor, devices_of
 from simulation.doctor import versions
 from simulation.evaluate import evaluate
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
-from simulation.runs import RESULT, RunFolder, default_path
+from simulation.private_metrics import metric_answers, released_figures
+from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
 from simulation.splits import Split, split
 from simulation.vectorised import Vectorised
@@ -55,22 +57,6 @@ class Stage:
     catalogue: Catalogue
     basis: FeatureBasis
     seconds_encoding: float
-
-
-class DevicePredictor:
-    """The shared model on each simulated device, as the evaluation asks for it."""
-
-    def __init__(self, model: SharedModel, devices: Sequence[History], scale: Scale) -> None:
-        self.model, self.devices, self.scale = model, devices, scale
-
-    def rate(self, user: int, items: Ints) -> Floats:
-        """Predict stars, on the device of one user."""
-        return self.scale.from_unit(self.model.rate(self.devices[user], items))
-
-    def score(self, user: int) -> Floats:
-        """Score all items for ranking, on the device of one user."""
-        model = self.model
-        return interest(model.catalogue, model.tower.log_weight, self.devices[user].items)
 
 
 def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
@@ -146,20 +132,13 @@ def _set_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def histories(known: Interactions, users: int, scale: Scale) -> list[History]:
-    """Cut interactions, sorted by user and time, into one history a user."""
-    cuts = np.searchsorted(known.users, np.arange(users + 1))
-    unit = scale.to_unit(known.ratings)
-    return [History(known.items[a:b], unit[a:b]) for a, b in pairwise(cuts)]
-
-
 def _one_seed(
     config: RunConfig, stage: Stage, folder: RunFolder, variant: str, say: Say
 ) -> dict[str, Any]:
     """Split, federate, evaluate, and write what may be published."""
     dataset, catalogue = stage.dataset, stage.catalogue
     parts = split(dataset, config.split, config.test_fraction, config.seed)
-    devices = histories(parts.known, len(dataset.users), dataset.scale)
+    devices = devices_of(dataset, parts.known)
     absent = set(np.unique(parts.history.users).tolist())
     enrolled = [device for user, device in enumerate(devices) if user not in absent]
     if len(enrolled) < 2:
@@ -167,7 +146,7 @@ def _one_seed(
             f"a federation must have at least 2 users, got {len(enrolled)}.",
             hint="add users, or try `privet simulate village`.",
         )
-    plan = make_plan(config, len(enrolled), catalogue)
+    plan = make_plan(config, len(enrolled), catalogue, comments=dataset.comments_declared)
     say(describe(plan))
     _state(folder, variant, config, plan)
     started = time.perf_counter()
@@ -176,9 +155,17 @@ def _one_seed(
         booked = announced(book.recorded(engine), plan, say)
         model = federate(enrolled, catalogue, plan, booked)
         seconds = time.perf_counter() - started
+        say("evaluating: shared model, what each block gained, local only, baselines")
+        table: dict[str, Floats] = {}
+        predictor = DevicePredictor(model, devices, dataset.scale)
+        figures = _evaluate(predictor, parts, dataset, config.seed, per_user=table)
+        figures |= comment_figures(model, devices, parts, dataset, table)
+        folder.write(f"private/{variant}per_user.csv", per_user_csv(table, dataset.users))
+        present = np.array([user for user in range(len(devices)) if user not in absent])
+        figures["released"] = _released(plan, booked, book, table, present, dataset.scale)
+        _append_released(folder, variant, figures["released"])
         book.release(_publish(folder, variant, model, stage))
-    say("evaluating: shared model, local only, baselines")
-    figures = _evaluate(DevicePredictor(model, devices, dataset.scale), parts, dataset, config.seed)
+    figures |= _gains(model, plan, devices, parts, dataset, figures["rmse"])
     figures |= _controls(config, parts, dataset, catalogue, devices)
     figures |= _sessions(config, parts, dataset, catalogue, devices, enrolled, folder, variant)
     figures |= plan.figures()
@@ -194,8 +181,41 @@ def _engine(config: RunConfig) -> CohortSum:
     return kind(np.random.default_rng(config.seed), source).cohort_sum
 
 
+def _released(
+    plan: Plan,
+    cohort_sum: CohortSum,
+    book: Book,
+    table: dict[str, Floats],
+    enrolled: Ints,
+    scale: Scale,
+) -> dict[str, float] | None:
+    """Ask for private metrics where the budget says so; None elsewhere."""
+    if "metrics" not in plan:
+        return None
+    asked, unit = plan["metrics"], (scale.high - scale.low) / 4
+    total = cohort_sum(asked, 1, metric_answers(table, enrolled, unit))
+    figures = released_figures(total, asked, unit)
+    book.metrics(figures)
+    return figures
+
+
+def _append_released(folder: RunFolder, variant: str, released: dict[str, float] | None) -> None:
+    """Add the released figures to the run's scalars."""
+    if released is not None:
+        name = f"{variant}metrics.jsonl"
+        lines = (folder.path / name).read_text("utf-8").splitlines()
+        last = {f"released/{key}": value for key, value in released.items()}
+        folder.write(name, "\n".join([*lines, json.dumps({"step": len(lines)} | last)]) + "\n")
+
+
 def _evaluate(
-    predictor: DevicePredictor, parts: Split, dataset: Dataset, seed: int, *, ranking: bool = True
+    predictor: DevicePredictor,
+    parts: Split,
+    dataset: Dataset,
+    seed: int,
+    *,
+    ranking: bool = True,
+    per_user: dict[str, Floats] | None = None,
 ) -> dict[str, Any]:
     """Evaluate one predictor with the researcher's full view."""
     return evaluate(
@@ -205,7 +225,25 @@ def _evaluate(
         categories=dataset.items.categories,
         seed=seed,
         ranking=ranking,
+        per_user=per_user,
     )
+
+
+def _gains(
+    model: SharedModel,
+    plan: Plan,
+    devices: Sequence[History],
+    parts: Split,
+    dataset: Dataset,
+    rmse: float,
+) -> dict[str, Any]:
+    """Return the RMSE after each release that moved the model, in order: what each gained."""
+    after: dict[str, float] = {}
+    made = [(name, one) for name, one in model.stages().items() if name in plan]
+    for name, stage in made[:-1]:
+        predictor = DevicePredictor(stage, devices, dataset.scale)
+        after[name] = _evaluate(predictor, parts, dataset, 0, ranking=False)["rmse"]
+    return {"rmse_after": after | {name: rmse for name, _ in made[-1:]}}
 
 
 def _controls(
@@ -261,7 +299,7 @@ def _sessions(
     dealt = in_sessions(config, len(enrolled))
     if dealt is None:
         return {"in_sessions": None}
-    plan = make_plan(dealt, len(enrolled), catalogue)
+    plan = make_plan(dealt, len(enrolled), catalogue, comments=dataset.comments_declared)
     engine = folder.remembered(_engine(dealt), f"{variant}sessions-", hidden=True)
     model = federate(enrolled, catalogue, plan, engine)
     predictor = DevicePredictor(model, devices, dataset.scale)
@@ -287,12 +325,14 @@ def _facts(
         "split": config.split,
         "data": dataset.name,
         "trust": config.trust if plan.releases else None,
-        "blocks": ["items"] if "trunk_items" in plan else [],
+        "blocks": [block for block in BLOCKS if f"trunk_{block}" in plan],
         "users": enrolled,
         "items": len(dataset.items),
         "ratings": len(parts.known),
         "comments": texts,
-        "trunk_parameters": plan["trunk_items"].query.dimension if "trunk_items" in plan else 0,
+        "trunk_parameters": sum(
+            plan[name].query.dimension for name in ("trunk_items", "trunk_network") if name in plan
+        ),
         "seconds_training": seconds,
         "seconds_encoding": stage.seconds_encoding,
         "users_per_second": enrolled / seconds if seconds > 0 else None,

@@ -9,10 +9,12 @@ Sums are stored as soon as they exist, so that a killed run resumes without draw
 Without privacy, or with seeded noise, sums and model are private too.
 """
 
+import csv
+import io
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -104,6 +106,17 @@ def _read_sum(file: Path) -> Floats:
             f"a stored sum must be readable, got {file}.",
             hint="the run cannot be continued; start a new one.",
         ) from None
+
+
+def per_user_csv(columns: Mapping[str, Floats], names: Sequence[str]) -> str:
+    """Lay the researcher's figures of each user out as CSV, users by name. Private."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        user, *rest = (value.item() for value in row)
+        writer.writerow([names[int(user)], *rest])
+    return out.getvalue()
 
 
 def default_path(root: Path, name: str, now: datetime) -> Path:

@@ -18,13 +18,13 @@ Source: ARCHITECTURE, "Comment interest"; RECIPE, "COMMENTS".
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.schema import Floats
+from shared.schema import Floats, Ints
 
 Rule = Literal["events", "wrote", "length", "masked"]
 
@@ -48,6 +48,10 @@ class CommentInterest:
     """Where the rule says something, (n,)."""
     mean_log_length: float
     """The user's own mean of log(1 + length); what a held-out comment is compared with."""
+
+    def take(self, rows: Ints) -> "CommentInterest":
+        """Return the targets of some events, in the order of `rows`."""
+        return replace(self, target=self.target[rows], observed=self.observed[rows])
 
 
 def comment_interest(lengths: npt.ArrayLike, events: npt.ArrayLike | None) -> CommentInterest:

@@ -9,10 +9,13 @@ from safetensors.numpy import load, save
 
 from shared.catalogue import Catalogue
 from shared.errors import DataError
+from shared.model.network import Network, NetworkShape
 from shared.model.prior import Prior
 from shared.model.released import SharedModel
 from shared.model.statistics import ItemStatistics
 from shared.model.tower import build_tower
+from shared.model.view import profile_texts
+from shared.schema import Floats
 
 FORMAT = "privet-model-1"
 
@@ -22,6 +25,11 @@ def save_model(model: SharedModel) -> bytes:
     arrays = {name: getattr(model.statistics, name) for name in ("mean", "weight", "log_weight")}
     arrays |= {"prior_covariance": model.prior.covariance, "prior_mean": model.prior.mean}
     arrays |= {"features": model.tower.features, "offset": model.tower.offset}
+    if model.comment_mean is not None:
+        arrays["comment_mean"] = model.comment_mean
+    if model.network is not None:
+        arrays["network_directions"] = model.network.directions
+        arrays["network_parameters"] = model.network.parameters
     plain = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     return bytes(save(plain, metadata={"format": FORMAT}))
 
@@ -38,6 +46,7 @@ def load_model(data: bytes, catalogue: Catalogue) -> SharedModel:
         prior = Prior(read["prior_covariance"], read["prior_mean"])
         start = build_tower(catalogue, statistics)
         tower = replace(start, features=read["features"], offset=read["offset"])
+        network = _network(read, catalogue)
     except (SafetensorError, KeyError, ValueError):
         raise DataError(
             "a model must be a safetensors file of Privet for this catalogue, got another.",
@@ -48,4 +57,16 @@ def load_model(data: bytes, catalogue: Catalogue) -> SharedModel:
             f"a model must have the catalogue's {len(catalogue)} items, got another shape.",
             hint="fetch the model and its catalogue again.",
         )
-    return SharedModel(catalogue, statistics, tower, prior)
+    return SharedModel(catalogue, statistics, tower, prior, read.get("comment_mean"), network)
+
+
+def _network(read: dict[str, Floats], catalogue: Catalogue) -> Network | None:
+    """Read the network, where the model has one."""
+    if "network_parameters" not in read:
+        return None
+    directions = read["network_directions"]
+    shape = NetworkShape(
+        directions.shape[1], profile_texts(catalogue).shape[1], directions.shape[0]
+    )
+    shape.split(read["network_parameters"])
+    return Network(shape, directions, read["network_parameters"])

@@ -21,5 +21,15 @@ class History:
     """Recorded acts on the comments of each item, (n,): 1, 0, or NaN where its page was not seen;
     None where the app records none."""
 
+    def take(self, rows: Ints) -> "History":
+        """Return some events, in the order of `rows`."""
+        lengths, acts = self.comment_lengths, self.comment_acts
+        return History(
+            self.items[rows],
+            self.ratings[rows],
+            None if lengths is None else lengths[rows],
+            None if acts is None else acts[rows],
+        )
+
     def __len__(self) -> int:
         return len(self.items)

@@ -79,6 +79,17 @@ class NetworkShape:
         return np.concatenate([weights.hidden.ravel(), weights.bias, weights.heads.ravel()])
 
 
+@dataclass(frozen=True)
+class Network:
+    """A trained network as it is released; public."""
+
+    shape: NetworkShape
+    directions: Floats
+    """U, (K, k): what a user vector is seen through."""
+    parameters: Floats
+    """Flat, (d,)."""
+
+
 def initial_network(shape: NetworkShape, seed: int) -> Floats:
     """Draw the public initial weights: hidden layer N(0, 1), bias and heads zero.
 

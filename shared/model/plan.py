@@ -2,7 +2,7 @@
 """Who gets budget: a public rule in (users, items, budget), never in the number of ratings."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,52 @@ class ModelPlan:
     """T, rounds of `trunk_items`; each has an equal part of their share."""
     preference: float
     """b, weight of the offset beside the factors."""
+    network_share: float = 0.0
+    """Share of ρ for all rounds of `trunk_network`; 0 where it does not run."""
+    network_rounds: int = 0
+
+
+BLOCKS = ("items", "network")
+"""Blocks of the trunk that a run may train."""
+WEAKEST_TRUNK = ModelPlan((0.70, 0.05, 0.25), 2, 2, 2.0)
+"""The item block with the smallest budget that still pays."""
+NETWORK_SIGNAL = 150.0
+"""t from which the network pays: some 4,000 users at ε = 8 on 1,700 items."""
+NETWORK_SHARE, NETWORK_ROUNDS, NETWORK_ROUNDS_FREE = 0.05, 10, 30
+"""Share and rounds of the network under privacy, and its rounds without."""
+
+
+def trunk_rule(
+    users: int, items: int, mu: float, blocks: tuple[str, ...] | None = None
+) -> ModelPlan:
+    """Choose by the public rule, or train exactly the blocks that were asked for.
+
+    Args:
+        users: Enrolled users, public.
+        items: Items of the catalogue, public.
+        mu: √(2ρ) of the whole budget; `math.inf` without privacy.
+        blocks: Blocks to train whatever the rule says; None for the rule.
+    """
+    plan = budget_rule(users, items, mu)
+    free = math.isinf(mu)
+    signal = math.inf if free else mu * users / math.sqrt(items)
+    on = signal >= NETWORK_SIGNAL if blocks is None else "network" in blocks
+    if blocks is not None and "items" in blocks and not plan.rounds:
+        plan = WEAKEST_TRUNK
+    if blocks is not None and "items" not in blocks and plan.rounds:
+        first, second, third = plan.shares
+        plan = replace(plan, shares=(first + third, second, 0.0), rounds=0)
+    if not on:
+        return plan
+    if free:
+        return replace(plan, network_share=1.0, network_rounds=NETWORK_ROUNDS_FREE)
+    first, second, third = ((1 - NETWORK_SHARE) * share for share in plan.shares)
+    return replace(
+        plan,
+        shares=(first, second, third),
+        network_share=NETWORK_SHARE,
+        network_rounds=NETWORK_ROUNDS,
+    )
 
 
 def budget_rule(users: int, items: int, mu: float) -> ModelPlan:
@@ -42,7 +88,7 @@ def budget_rule(users: int, items: int, mu: float) -> ModelPlan:
     if signal < 8.5:
         return ModelPlan((1.0, 0.0, 0.0), 0, 0, 1.0)
     if signal < 16:
-        return ModelPlan((0.70, 0.05, 0.25), 2, 2, 2.0)
+        return WEAKEST_TRUNK
     if signal < 30:
         return ModelPlan((0.65, 0.05, 0.30), 2, 2, 1.5)
     growth = math.log2(signal / 30)

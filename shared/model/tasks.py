@@ -15,8 +15,8 @@ import numpy as np
 from shared.model.network import Weights, network_forward
 from shared.schema import Floats, Ints
 
-COMMENT_WEIGHT = 1.0
-"""λ_c, weight of the comment task in the loss; public."""
+TASK_WEIGHTS = (1.0, 1.0)
+"""Weights of the rating and the comment task in the loss (1, λ_c); public."""
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -40,9 +40,11 @@ class UserTasks:
         return len(self.items)
 
 
-def task_weights(rated: Mask, commented: Mask, comment_weight: float = COMMENT_WEIGHT) -> Floats:
+def task_weights(
+    rated: Mask, commented: Mask, weights: tuple[float, float] = TASK_WEIGHTS
+) -> Floats:
     """Turn the two observation masks (n,) into loss weights (n, 2)."""
-    return np.stack([rated * 1.0, commented * comment_weight], axis=1)
+    return np.stack([rated * weights[0], commented * weights[1]], axis=1)
 
 
 def after_network(tasks: UserTasks, weights: Weights) -> UserTasks:

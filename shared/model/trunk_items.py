@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The item block of the shared trunk (query `trunk_items`): offsets and factors by rounds.
 
-A device sends, at the rows its owner rated, −∂/∂(o, Δ) of half its squared leave-one-out error:
-residual times (b, Uᵀw), clamped and brought to norm 1. The server averages what the rounds say of
-each coordinate and shrinks it with the known variance of noise and ratings: its step.
+A device sends, at the rows its owner rated, the gradient ∂/∂(o, Δ) of half its squared errors,
+leave-one-out: minus residual times (b, Uᵀw), the comment task's share beside it, clamped and
+brought to norm 1. The server averages what the rounds say of each coordinate and shrinks it with
+the known variance of noise and ratings: its step, against the gradient.
 
 Source: RECIPE R3; Singhal et al. (2021), "Federated Reconstruction", https://arxiv.org/abs/2102.03448;
 Efron and Morris (1973) for shrinkage with known variance.
@@ -14,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shared.model.prior import Prior, feature_covariance
-from shared.model.ridge import leave_one_out, posterior
 from shared.model.statistics import CLAMP, ItemStatistics
+from shared.model.tasks import UserTasks, item_gradient
 from shared.model.tower import Tower
-from shared.schema import Floats, Ints
+from shared.schema import Floats
 
 OFFSET_SD, FACTOR_SD = 0.2, 0.15
 """Prior standard deviations of an item's offset and factors."""
@@ -60,36 +61,24 @@ def directions(tower: Tower, statistics: ItemStatistics, prior: Prior, factors: 
     return np.asarray(leading / np.sqrt(variance))
 
 
-def trunk_rows(
-    tower: Tower,
-    prior: Prior,
-    directions: Floats,
-    items: Ints,
-    ratings: Floats,
-    *,
-    preference: float,
-) -> Floats:
+def trunk_rows(tasks: UserTasks, *, preference: float) -> Floats:
     """Build one device's rows of `trunk_items`, before they are scaled to norm 1.
 
     Args:
-        tower: The tower as moved by earlier rounds.
-        prior: Population prior.
-        directions: U, shape (K, k).
-        items: Rated items, shape (n,). Private.
-        ratings: Their ratings in r', shape (n,). Private.
+        tasks: The owner's events, residuals and factors leave-one-out. Private.
         preference: b, how much of the norm the offset takes beside the factors; public.
 
     Returns:
-        e · (b, t), shape (n, 1 + k), with leave-one-out residual e and factors t = Uᵀw, both
-        clamped to ±2. Private.
+        Gradient rows −(b e, e t + λ_c eᶜ tᶜ), minimiser's sign, shape (n, 1 + k), with residuals
+        e, eᶜ and factors t = Uᵀw, tᶜ = Uᵀwᶜ clamped to ±2. Private.
     """
-    features, target = tower.features[items], ratings - tower.offset[items]
-    loo = leave_one_out(features, target, posterior(features, target, prior.precision))
-    residual = np.clip(loo.residual, -CLAMP, CLAMP)
-    factors = np.clip(loo.vectors @ directions, -CLAMP, CLAMP)
-    return np.asarray(
-        residual[:, None] * np.column_stack([np.full(len(items), preference), factors])
+    clamped = replace(
+        tasks,
+        residual=np.clip(tasks.residual, -CLAMP, CLAMP),
+        factors=np.clip(tasks.factors, -CLAMP, CLAMP),
     )
+    offset, factors = item_gradient(clamped)
+    return np.column_stack([preference * offset, factors])
 
 
 def item_counts(statistics: ItemStatistics, factors: int) -> Floats:
@@ -111,7 +100,7 @@ def item_step(
 
     Args:
         block: State before the round.
-        total: Released sum of rows, shape (I, 1 + k).
+        total: Released sum of gradient rows, minimiser's sign, shape (I, 1 + k).
         noise_std: Standard deviation of the noise in each coordinate.
         statistics: Item weights.
         preference: b, as on the devices.
@@ -125,7 +114,7 @@ def item_step(
     unit = np.concatenate([[1.0 / preference], np.ones(factors)])
     count = item_counts(statistics, factors)
     rounds = block.rounds + 1
-    evidence = block.evidence + rounds * (total * unit + count * block.deltas)
+    evidence = block.evidence + rounds * (count * block.deltas - total * unit)
     scale, squared = block.scale + rounds, block.scale_squared + rounds**2
     noise = (noise_std * unit) ** 2 * squared / scale**2 + gradient_variance * count
     sd = np.concatenate([[OFFSET_SD], np.full(factors, FACTOR_SD)])

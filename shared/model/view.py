@@ -2,22 +2,30 @@
 """What the server sends with each question: all that a device needs beside its owner; public."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from shared.catalogue import Catalogue
+from shared.model.network import NetworkShape
 from shared.model.prior import Prior
+from shared.model.tasks import TASK_WEIGHTS
 from shared.model.tower import Tower
 from shared.schema import Floats, Ints
 
+Reconstruction = Literal["leave-one-out", "split"]
+"""How a user vector is kept from seeing what it explains: exactly, or by halves of the events."""
 MAX_COORDINATES = 2**15
 """Coordinates of a round under privacy: items with little weight get no factors."""
 
 
 @dataclass(frozen=True)
 class ItemSumsView:
-    """What goes with `item_sums`: nothing but how many items there are."""
+    """What goes with `item_sums`: nothing but the shape of the question."""
 
     items: int
+    comments: bool = False
+    """Whether the policy declares comments, so that their columns are asked for as well."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,11 @@ class TrunkView:
     """b, weight of the offset beside the factors."""
     place: Ints
     """Row of each item in the round's vector, (I,); -1 where the item has no factors."""
+    comment_mean: Floats | None = None
+    """c'_j of each item, (I,); None where no comments are declared: then the task is left out."""
+    weights: tuple[float, float] = TASK_WEIGHTS
+    """Weights of the rating and the comment task in the loss."""
+    reconstruction: Reconstruction = "leave-one-out"
 
     @property
     def rows(self) -> int:
@@ -50,7 +63,43 @@ class TrunkView:
         return int(self.place.max(initial=-1)) + 1
 
 
-View = ItemSumsView | PriorView | TrunkView
+@dataclass(frozen=True)
+class NetworkView:
+    """The network as devices see it in one round of `trunk_network`.
+
+    Everything but `parameters` stays the same over the rounds, so a device solves its tasks once.
+    """
+
+    tower: Tower
+    """After the last round of the item block."""
+    prior: Prior
+    directions: Floats
+    """U, (K, k)."""
+    texts: Floats
+    """Public text features that profiles are made of, (I, P); (I, 0) where there is no text."""
+    comment_mean: Floats | None
+    """c'_j of each item, (I,), or None."""
+    shape: NetworkShape
+    parameters: Floats
+    """Flat, (d,): last iterate."""
+    weights: tuple[float, float] = TASK_WEIGHTS
+    """Weights of the rating and the comment task in the loss."""
+    reconstruction: Reconstruction = "leave-one-out"
+    local_steps: int = 1
+    """E: gradients of so many steps of descent on the device are summed, then clipped once."""
+    local_rate: float = 0.0
+    """Step size of that descent."""
+
+
+View = ItemSumsView | PriorView | TrunkView | NetworkView
+
+
+def profile_texts(catalogue: Catalogue) -> Floats:
+    """Return the public text features that profiles are made of, (I, P); (I, 0) without text."""
+    for block in catalogue.blocks:
+        if block.kind == "text":
+            return catalogue.features[:, block.start : block.stop]
+    return np.zeros((len(catalogue), 0))
 
 
 def row_count(items: int, factors: int) -> int:

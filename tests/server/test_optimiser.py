@@ -9,6 +9,7 @@ from server.optimiser import (
     AdamSettings,
     initial_state,
     network_step,
+    signal_share,
     state_from_arrays,
     state_to_arrays,
 )
@@ -22,7 +23,30 @@ SETTINGS = AdamSettings()
 
 def test_network_step_follows_adam_by_hand() -> None:
     state = network_step(initial_state(np.zeros(2)), np.array([4.0, -2.0]), 2, SETTINGS)
-    np.testing.assert_allclose(state.parameters, [-0.02, 0.02], rtol=1e-5)
+    np.testing.assert_allclose(state.parameters, [-0.05, 0.05], rtol=1e-5)
+
+
+def test_signal_share_is_one_without_noise_and_nothing_for_noise_alone() -> None:
+    rng = np.random.default_rng(4)
+    noise = rng.standard_normal(2_000)
+    np.testing.assert_array_equal(signal_share(noise, 0.0, ()), 1.0)
+    shares = signal_share(np.concatenate([noise, 10.0 + noise]), 1.0, (2_000, 2_000))
+    # ‖noise‖²/d has sd √(2/d) = .03: five of them are .16.
+    assert shares[0] < 0.16
+    assert shares[-1] == pytest.approx(100 / 101, abs=0.01)
+
+
+def test_network_step_hardly_moves_for_noise_alone() -> None:
+    rng = np.random.default_rng(5)
+    state = initial_state(np.zeros(2_000))
+    for _ in range(20):
+        total = 3.0 * rng.standard_normal(2_000)
+        state = network_step(state, total, 100, SETTINGS, noise_std=3.0)
+    loose = initial_state(np.zeros(2_000))
+    for _ in range(20):
+        loose = network_step(loose, 3.0 * rng.standard_normal(2_000), 100, SETTINGS)
+    norms = [float(np.linalg.norm(s.parameters)) for s in (state, loose)]
+    assert norms[0] < 0.2 * norms[1]
 
 
 def test_network_step_averages_from_the_first_iterate() -> None:
@@ -84,7 +108,14 @@ def trained(people: list[UserTasks], noise_multiplier: float, noise_seed: int = 
         norms = np.linalg.norm(gradients, axis=1, keepdims=True)
         total = (gradients * np.minimum(1.0, clipping_norm / norms)).sum(axis=0)
         total += noise_multiplier * clipping_norm * rng.standard_normal(SHAPE.size)
-        state = network_step(state, total, len(people), SETTINGS)
+        state = network_step(
+            state,
+            total,
+            len(people),
+            SETTINGS,
+            noise_std=noise_multiplier * clipping_norm,
+            blocks=(SHAPE.size - 2 * SHAPE.hidden, 2 * SHAPE.hidden),
+        )
     return state.average
 
 

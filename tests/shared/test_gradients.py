@@ -21,7 +21,7 @@ def a_user(events: int, seed: int) -> UserTasks:
         factors=rng.standard_normal((events, 2, SHAPE.factors)),
         inputs=rng.standard_normal((events, SHAPE.inputs)),
         residual=rng.standard_normal((events, 2)),
-        weight=task_weights(np.ones(events, bool), rng.random(events) < 0.5, 0.7),
+        weight=task_weights(np.ones(events, bool), rng.random(events) < 0.5, (1.0, 0.7)),
     )
 
 

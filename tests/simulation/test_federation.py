@@ -16,8 +16,8 @@ from shared.model.trunk_items import directions
 from shared.model.view import TrunkView
 from shared.privacy.noise import OsRandom
 from simulation.dataset import Dataset
+from simulation.devices import histories
 from simulation.federation import federate
-from simulation.run import histories
 from simulation.splits import Split, split
 from simulation.vectorised import Vectorised
 

@@ -8,7 +8,7 @@ from shared.model.tasks import UserTasks, reconstruction_split, task_weights, ta
 
 
 def test_task_weights_mask_each_task_on_its_own() -> None:
-    got = task_weights(np.array([True, False]), np.array([False, True]), 0.5)
+    got = task_weights(np.array([True, False]), np.array([False, True]), (1.0, 0.5))
     np.testing.assert_array_equal(got, [[1, 0], [0, 0.5]])
 
 

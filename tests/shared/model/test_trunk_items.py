@@ -2,11 +2,14 @@
 import numpy as np
 import pytest
 
+from shared.model.history import History
 from shared.model.prior import Prior
 from shared.model.ridge import posterior
+from shared.model.solving import item_tasks
 from shared.model.statistics import ItemStatistics
 from shared.model.tower import build_tower
 from shared.model.trunk_items import ItemBlock, directions, item_step, moved, trunk_rows
+from shared.model.view import TrunkView
 
 
 @pytest.fixture
@@ -35,28 +38,33 @@ def _loss(tower, prior, axes, deltas, item, items, ratings):
     return 0.5 * float(ratings[~rest][0] - shown) ** 2
 
 
-def test_trunk_rows_are_minus_the_gradient_of_the_loss(world):
+def _rows(world, items, ratings, preference):
+    tower, _, prior, axes = world
+    view = TrunkView(tower, prior, axes, preference, np.arange(40))
+    return trunk_rows(item_tasks(view, History(items, ratings)), preference=preference)
+
+
+def test_trunk_rows_are_the_gradient_of_the_loss(world):
     tower, _, prior, axes = world
     items, ratings = np.array([3, 8, 21, 30]), np.array([0.5, -0.5, 0.2, 0.4])
-    rows = trunk_rows(tower, prior, axes, items, ratings, preference=1.0)
+    rows = _rows(world, items, ratings, 1.0)
     for row, item in zip(rows, items, strict=True):
         for j, step in enumerate(1e-5 * np.eye(3)):
             up = _loss(tower, prior, axes, step, item, items, ratings)
             down = _loss(tower, prior, axes, -step, item, items, ratings)
-            assert row[j] == pytest.approx(-(up - down) / 2e-5, abs=1e-7)
+            assert row[j] == pytest.approx((up - down) / 2e-5, abs=1e-7)
 
 
 def test_trunk_rows_are_clamped(world):
-    tower, _, prior, axes = world
-    rows = trunk_rows(tower, prior, axes, np.arange(5), np.full(5, 1e6), preference=1.5)
+    rows = _rows(world, np.arange(5), np.full(5, 1e6), 1.5)
     assert np.all(np.abs(rows[:, 0]) <= 3.0)
     assert np.all(np.abs(rows[:, 1:]) <= 4.0)
 
 
 @pytest.mark.parametrize("noise_std", [0.0, 1e9])
-def test_item_step_trusts_sums_and_drowns_in_noise(world, noise_std):
+def test_item_step_descends_and_drowns_in_noise(world, noise_std):
     _, statistics, _, _ = world
-    total = np.ones((40, 3))
+    total = -np.ones((40, 3))
     block = item_step(ItemBlock.zeros(40, 2), total, noise_std, statistics, preference=1.0)
     assert np.all(block.deltas > 0.0)
     assert np.all(block.deltas < (1e-9 if noise_std else 1.0))
