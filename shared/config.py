@@ -75,6 +75,8 @@ class RunConfig(BaseModel):
     """Devices whose noise shares are not counted, because they might tell them."""
     budget: dict[str, Share] | None = None
     """Shares of rho over the queries, summing to 1; a public rule where unset."""
+    objective: Literal["balanced", "ratings", "ranking"] = "balanced"
+    """What the budget is spent on: predicted ratings, ranked lists, or both."""
     blocks: tuple[Literal["items", "network"], ...] | None = None
     """Blocks of the trunk to train; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None

@@ -15,7 +15,6 @@ Style = Literal["text", "json"]
 FormatOption = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
 
 RESERVED = {
-    "objective": "--objective",
     "diversity": "--diversity",
     "public_comments": "--public-comments",
     "canaries": "--canaries",
@@ -68,7 +67,9 @@ def simulate(
     blocks: Annotated[
         str | None, typer.Option(help="Trunk blocks: items,network; a public rule.")
     ] = None,
-    objective: Annotated[str | None, typer.Option(hidden=True)] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="balanced, ratings or ranking: what budget serves.")
+    ] = None,
     diversity: Annotated[str | None, typer.Option(hidden=True)] = None,
     public_comments: Annotated[str | None, typer.Option(hidden=True)] = None,
     canaries: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -76,7 +77,7 @@ def simulate(
 ) -> None:
     """Run a private federation on ratings, on one machine.
 
-    Reserved, not built yet: --objective, --diversity, --public-comments,
+    Reserved, not built yet: --diversity, --public-comments,
     --canaries, --engine ray|flower.
     """
     given = dict(locals())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared.catalogue import Catalogue
 from shared.schema import Floats
 
 NAMES = (
@@ -36,6 +37,27 @@ NAMES = (
     "learned_recent",
 )
 """The S scores that θ weighs, in order; `shared.ranking.scores` says what each is."""
+
+START = {
+    "text_recent": 0.15,
+    "text_all": 0.3,
+    "category_recent": 0.15,
+    "time_latest": 0.3,
+    "time_recent": 0.3,
+    "time_all": -0.4,
+    "age_latest": 0.2,
+    "joint_latest": 0.1,
+    "joint_recent": 0.05,
+    "joint_best": 0.2,
+    "popularity": 1.1,
+    "popularity_squared": 0.2,
+    "liking": 0.1,
+    "popularity_near_latest": 0.2,
+    "popularity_near_recent": 0.35,
+    "liking_near_latest": 0.5,
+    "liking_near_recent": -0.1,
+}
+"""θ before anybody is asked, 0 where nothing is said: chosen on validation items."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +87,29 @@ class InterestModel:
         """Factors of the items in units of their spread, (I, k); zeros while nothing is known."""
         factors = self.items[:, 1:]
         return np.asarray(factors / max(float(factors.std()), 1e-9)) if factors.size else factors
+
+    @classmethod
+    def untrained(cls, catalogue: Catalogue, popularity: Floats, liking: Floats) -> "InterestModel":
+        """Return interest as it is before devices are asked: likeness and popularity at START.
+
+        Args:
+            catalogue: Public features.
+            popularity: Standardised log weights, (I,); zeros where nothing was released.
+            liking: Item means, (I,); zeros where nothing was released.
+        """
+        spread = max(float(liking.std()), 1e-9)
+        return cls(
+            popularity=popularity,
+            liking=(liking - liking.mean()) / spread,
+            projection=np.zeros((catalogue.features.shape[1] + 2, 0)),
+            weights=np.array([START.get(name, 0.0) for name in NAMES]),
+            bilinear=np.zeros((0, 0)),
+            directions=np.zeros((0, 0)),
+            centre=np.zeros(0),
+            items=np.zeros((len(popularity), 1)),
+        )
+
+    def vectors(self, catalogue: Catalogue) -> Floats:
+        """Return the whitened item vectors x of a catalogue, (I, p)."""
+        own = np.column_stack([catalogue.features, self.popularity, self.liking])
+        return np.asarray(own @ self.projection)

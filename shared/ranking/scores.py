@@ -65,7 +65,6 @@ class ItemSide:
     @classmethod
     def of(cls, catalogue: Catalogue, model: InterestModel) -> "ItemSide":
         """Gather it from a catalogue and a model."""
-        own = np.column_stack([catalogue.features, model.popularity, model.liking])
         return cls(
             catalogue.text,
             catalogue.categories,
@@ -74,7 +73,7 @@ class ItemSide:
             model.popularity,
             model.liking,
             model.learned,
-            own @ model.projection,
+            model.vectors(catalogue),
         )
 
 
