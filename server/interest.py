@@ -29,6 +29,8 @@ from shared.schema import Floats, Ints
 Ask = Callable[[Release, int, InterestView], Floats]
 WEIGHTS_STEP = 2.0
 """Over-relaxation of the mean of clipped Newton steps."""
+WEIGHTS_SD = 0.05
+"""How far people's mean step is from zero, typically; what noise exceeds is shrunk away."""
 EARLY_ROUNDS = 2
 """Rounds of `rank_weights` before M; the rest come last."""
 BILINEAR_STEP = 0.2
@@ -59,18 +61,19 @@ def train_interest(
     Returns:
         The shared part of interest; public under the plan's ρ.
     """
-    model = widened(start, catalogue, plan.taste_width)
-    early = plan["rank_weights"].rounds if "rank_bilinear" not in plan else EARLY_ROUNDS
+    model = start
     if "rank_weights" in plan:
-        model = learn_weights(model, catalogue, plan["rank_weights"], range(1, early + 1), ask)
+        early = range(1, EARLY_ROUNDS + 1)
+        model = learn_weights(model, catalogue, plan["rank_weights"], early, ask)
     if "rank_bilinear" in plan:
+        model = widened(model, catalogue, plan.taste_width)
         model = learn_bilinear(model, catalogue, plan["rank_bilinear"], ask)
     if "rank_items" in plan:
         model = with_directions(model, catalogue, statistics.share, plan.taste_factors)
         model = learn_terms(model, catalogue, statistics, plan, ask)
     if "rank_weights" in plan:
-        asked = plan["rank_weights"]
-        model = learn_weights(model, catalogue, asked, range(early + 1, asked.rounds + 1), ask)
+        late = range(EARLY_ROUNDS + 1, plan["rank_weights"].rounds + 1)
+        model = learn_weights(model, catalogue, plan["rank_weights"], late, ask)
     return model
 
 
@@ -97,9 +100,11 @@ def learn_weights(
     model: InterestModel, catalogue: Catalogue, asked: Release, rounds: range, ask: Ask
 ) -> InterestModel:
     """Move θ to where people's own steps away from it cancel."""
+    noise = asked.noise_std / asked.users
+    step = WEIGHTS_STEP * WEIGHTS_SD**2 / (WEIGHTS_SD**2 + noise**2)
     for server_round in rounds:
         total = ask(asked, server_round, _view("rank_weights", catalogue, model))
-        model = replace(model, weights=model.weights + WEIGHTS_STEP * total / asked.users)
+        model = replace(model, weights=model.weights + step * total / asked.users)
     return model
 
 

@@ -133,6 +133,8 @@ def ranking_rule(users: int, items: int, mu: float) -> RankingPlan:
     if math.isinf(mu):
         return RankingPlan((1.0, 1.0, 1.0, 1.0), 55, 16)
     signal = mu * users / math.sqrt(items)
+    if signal < 4:
+        return RankingPlan((1.0, 0.0, 0.0, 0.0), 1, 0)
     if signal < 16:
         return RankingPlan((0.90, WEIGHTS_SHARE, 0.09, 0.0), 20, 0)
     if signal < 30:
@@ -159,7 +161,7 @@ def shares_of(objective: Objective, trunk: ModelPlan, ranking: RankingPlan) -> d
         return own
     if objective == "ranking":
         return ranked
-    if ranked["item_sums"] == 1:  # no privacy, nothing is scarce
+    if ranked["item_sums"] == 1:  # nothing is scarce, or nothing is left to share
         return own | ranked
     both = {name: 0.5 * share for name, share in (own | ranked).items()}
     both["rank_weights"] = WEIGHTS_SHARE

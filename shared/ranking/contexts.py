@@ -36,7 +36,7 @@ class Contexts:
     negatives: Ints
     """Items never taken up, (P,)."""
     scores: Floats
-    """Scores of the chosen item, then of the negatives, (C, 1 + P, S)."""
+    """Scores of the chosen item, then of the negatives, (S, C, 1 + P)."""
     taste: Floats
     """Recent taste c before each choice, (C, p)."""
     probability: Floats
@@ -65,7 +65,9 @@ def contexts_of(side: ItemSide, model: InterestModel, history: Ints) -> Contexts
     candidates = np.concatenate([history[ends], negatives])
     scores = _own(context_scores(side, history, ends, candidates))
     c = taste(side, history, ends)
-    interest = scores @ model.weights + _own(shared_terms(side, model, c, candidates))
+    interest = np.tensordot(model.weights, scores, 1) + _own(
+        shared_terms(side, model, c, candidates)
+    )
     probability = np.exp(interest - interest.max(axis=1, keepdims=True))
     probability /= probability.sum(axis=1, keepdims=True)
     return Contexts(history[ends], negatives, scores, c, probability)
@@ -94,14 +96,16 @@ def tilt(model: InterestModel, c: Floats) -> Floats:
     return np.column_stack([np.ones(len(c)), factors])
 
 
-def shared_terms(side: ItemSide, model: InterestModel, c: Floats, candidates: Ints) -> Floats:
+def shared_terms(
+    side: ItemSide, model: InterestModel, c: Floats, candidates: Ints | slice
+) -> Floats:
     """Return cᵀ M x + ⟨δ, (1, Uᵀ(c − c̄))⟩ of candidates in contexts, (C, N)."""
     likeness = (c @ model.bilinear) @ side.vectors[candidates].T
     return np.asarray(likeness + tilt(model, c) @ model.items[candidates].T)
 
 
 def _own(table: Floats) -> Floats:
-    """Keep, of (C, C + P, ...), what each context needs: its own choice, then the negatives."""
-    count = len(table)
-    every = np.arange(count)
-    return np.concatenate([table[every, every][:, None], table[:, count:]], axis=1)
+    """Keep, of (..., C, C + P), what each context needs: its own choice, then the negatives."""
+    every = np.arange(table.shape[-2])
+    own = table[..., every, every]
+    return np.concatenate([own[..., None], table[..., len(every) :]], axis=-1)

@@ -16,6 +16,7 @@ by the recent history.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.catalogue import Catalogue
 from shared.model.interest import NAMES, InterestModel
@@ -48,8 +49,8 @@ order 1, and one ridge suits all scores."""
 class ItemSide:
     """What the scores need of every item, computed once a model; public."""
 
-    text: Floats
-    """Unit text vectors, (I, D)."""
+    text: npt.NDArray[np.float32]
+    """Unit text vectors, (I, D); float32, because reading them is what a large catalogue costs."""
     categories: Floats
     """Unit category vectors, (I, G)."""
     log_age: Floats
@@ -61,19 +62,27 @@ class ItemSide:
     """Factors in units of their spread, (I, k)."""
     vectors: Floats
     """Whitened item vectors x, (I, p)."""
+    ages: Floats
+    """Distinct ages, (A,)."""
+    age_place: Ints
+    """Which of them an item has, (I,)."""
 
     @classmethod
     def of(cls, catalogue: Catalogue, model: InterestModel) -> "ItemSide":
         """Gather it from a catalogue and a model."""
+        age = np.expm1(catalogue.log_age)
+        ages, place = np.unique(age, return_inverse=True)
         return cls(
-            catalogue.text,
+            catalogue.text.astype(np.float32),
             catalogue.categories,
             catalogue.log_age,
-            np.expm1(catalogue.log_age),
+            age,
             model.popularity,
             model.liking,
             model.learned,
             model.vectors(catalogue),
+            ages,
+            place,
         )
 
 
@@ -87,7 +96,7 @@ def context_scores(side: ItemSide, history: Ints, ends: Ints, candidates: Ints) 
         candidates: Items to score, (N,).
 
     Returns:
-        Scores, (C, N, S), in the order of `shared.model.interest.NAMES`. Private.
+        Scores, (S, C, N), in the order of `shared.model.interest.NAMES`. Private.
     """
     text, category, years, ages, joint = _likenesses(side, history, candidates)
     decays = {a: decay(history, ends, a) for a in (0.5, 0.7, 0.9, 1.0)}
@@ -122,9 +131,9 @@ def context_scores(side: ItemSide, history: Ints, ends: Ints, candidates: Ints) 
         "learned_latest": (w7 @ own) @ other,
         "learned_recent": (w9 @ own) @ other,
     }
-    scores = np.empty((len(ends), len(candidates), len(NAMES)))
-    for place, name in enumerate(NAMES):
-        np.multiply(columns[name], SCALE.get(name, 1.0), out=scores[:, :, place])
+    scores = np.empty((len(NAMES), len(ends), len(candidates)))
+    for row, name in zip(scores, NAMES, strict=True):
+        np.multiply(columns[name], SCALE.get(name, 1.0), out=row)
     return scores
 
 
@@ -136,13 +145,14 @@ def decay(history: Ints, ends: Ints, recency: float) -> Floats:
         [[0.333, 0.667, 0.0]]
     """
     ago = ends[:, None] - 1 - np.arange(len(history))  # (C, n)
-    weights = np.where(ago >= 0, recency ** np.maximum(ago, 0), 0.0)
+    powers = np.append(recency ** np.arange(len(history)), 0.0)
+    weights = powers[np.where(ago >= 0, ago, -1)]
     return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12))
 
 
 def _likenesses(side: ItemSide, history: Ints, candidates: Ints) -> tuple[Floats, ...]:
     """Compare every event with every candidate: text, category, years, age, all three, (n, N)."""
-    text = side.text[history] @ side.text[candidates].T
+    text = (side.text[history] @ side.text[candidates].T).astype(np.float64)
     category = side.categories[history] @ side.categories[candidates].T
     years = np.exp(-0.5 * np.abs(side.age[history][:, None] - side.age[candidates]))
     gap = (side.log_age[history][:, None] - side.log_age[candidates]) ** 2

@@ -32,10 +32,10 @@ def newton_step(contexts: Contexts, weights: Floats, prior: Floats, ridge: float
         ridge: Precision of θ_u about θ.
     """
     scores, probability = contexts.scores, contexts.probability
-    expected = np.einsum("cj,cjs->cs", probability, scores)
-    gradient = (scores[:, 0] - expected).sum(axis=0) - ridge * (weights - prior)
-    spread = (scores * np.sqrt(probability)[:, :, None]).reshape(-1, len(weights))
-    hessian = spread.T @ spread - expected.T @ expected
+    expected = np.einsum("cj,scj->sc", probability, scores)
+    gradient = (scores[:, :, 0] - expected).sum(axis=1) - ridge * (weights - prior)
+    spread = (scores * np.sqrt(probability)).reshape(len(weights), -1)
+    hessian = spread @ spread.T - expected @ expected.T
     return np.linalg.solve(hessian + ridge * np.eye(len(weights)), gradient)
 
 
@@ -60,6 +60,6 @@ def rank_weights_vector(contexts: Contexts | None, model: InterestModel) -> Floa
 
 def _moved(contexts: Contexts, step: Floats) -> Floats:
     """Return the probabilities after a step of the weights."""
-    change = contexts.scores @ step
+    change = np.tensordot(step, contexts.scores, 1)
     moved = contexts.probability * np.exp(change - change.max(axis=1, keepdims=True))
     return np.asarray(moved / moved.sum(axis=1, keepdims=True))
