@@ -49,9 +49,9 @@ class RunConfig(BaseModel):
 
     data: str = "village"
     """A folder in a known layout, or the word `village`."""
-    split: Literal["random", "u1", "u2", "u3", "u4", "u5", "leave-one-out", "users", "items"] = (
-        "random"
-    )
+    split: Literal[
+        "random", "u1", "u2", "u3", "u4", "u5", "leave-one-out", "one-random", "users", "items"
+    ] = "random"
     """How ratings are held out for the test."""
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of ratings, users or items that the splits random, users and items hold out."""

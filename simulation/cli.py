@@ -28,7 +28,7 @@ def simulate(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; flags win over it.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="random, u1..u5, leave-one-out, users or items.")
+        str | None, typer.Option(help="random, u1..u5, leave-one-out, one-random, users, items.")
     ] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
     target_epsilon: Annotated[float | None, typer.Option(help="Epsilon to reach; 8.")] = None,
