@@ -20,6 +20,7 @@ COMMANDS = {
     "data": ("simulation.data_cli:data", "List, inspect and generate data sets."),
     "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one in odds."),
     "audit": ("simulation.audit.cli:audit", "Replay, report and verify a privacy budget."),
+    "client": ("client.cli:client", "Keep and use a device: ratings that never leave it."),
     "key": ("simulation.key_cli:key", "Make signing keys."),
     "config": ("simulation.cli:config", "Show the configuration, or its JSON Schema."),
     "doctor": (
@@ -35,7 +36,6 @@ COMMANDS = {
 
 RESERVED = {
     "server": "operate a federation of devices",
-    "client": "keep and use a device",
 }
 """Names of the contract that no release has built yet."""
 

@@ -56,7 +56,7 @@ class RunConfig(BaseModel):
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of ratings, users or items that the splits random, users and items hold out."""
     target_epsilon: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Epsilon that the run may reach; 8 where no other choice of privacy is made."""
+    """Epsilon that the run may reach; that of the domain, 8 or less, where none is chosen."""
     noise_multiplier: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Standard deviation over sensitivity of the single Gaussian of equal cost, 1/sqrt(2 rho)."""
     no_privacy: bool = False
@@ -88,11 +88,17 @@ class RunConfig(BaseModel):
     reconstruction: Literal["leave-one-out", "split"] = "leave-one-out"
     """How a user vector is kept from seeing what it explains: exactly, or by halves of the events,
     which user models without a closed leave-one-out need."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
+    public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the training comments that their authors publish; none where unset."""
+    written_alpha: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Share of a profile of written comments that stays when a comment comes."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"
     """Text encoder: `default`, a local path, or a hub name."""
-    domain: Literal["films", "shop", "social", "courses", "health"] = "films"
+    domain: Literal["films", "films-zh", "shop", "social", "courses", "health"] = "films"
     """What the generated village is about."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seeds splits, negatives and the village; never noise."""

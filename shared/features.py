@@ -255,9 +255,12 @@ def principal_axes(centred: Floats, components: int) -> Floats:
     Source:
         Eigenvectors of the covariance; scikit-learn's PCA gives the same up to sign.
     """
-    values, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
+    few = len(centred) < centred.shape[1]  # then the rows' inner products are the smaller matrix
+    square = centred @ centred.T if few else centred.T @ centred
+    values, vectors = np.linalg.eigh(square)  # ascending
     keep = np.flatnonzero(values > max(values[-1], 0.0) * 1e-10)[::-1][:components]
-    return _signed(vectors[:, keep])
+    axes = vectors[:, keep]
+    return _signed(centred.T @ axes / np.sqrt(values[keep]) if few else axes)
 
 
 def discriminant_axes(standard: Floats, labels: npt.NDArray[np.object_]) -> Floats:

@@ -21,7 +21,7 @@ are the researcher's full view: computed from raw rows, private.
 Theory: Krichene and Rendle (2020), "On sampled metrics for item recommendation".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared import metrics
+from shared.diversity import POOL
 from shared.schema import Floats, Interactions, Ints
 from simulation.splits import ONE_OUT, Split
 
@@ -40,6 +41,8 @@ RATED_USERS = 200
 """Users whose whole catalogue is rated for `hr@10_rating_only`: predicting I ratings is slow."""
 
 Figures = dict[str, float | str | None]
+Rerank = Callable[[Ints, Floats], Ints]
+"""From candidates, best first, and their scores to a list of at most K."""
 
 
 class Predictor(Protocol):
@@ -63,6 +66,7 @@ def evaluate(
     seed: int,
     ranking: bool = True,
     per_user: dict[str, Floats] | None = None,
+    rerank: Rerank | None = None,
 ) -> Figures:
     """Measure one predictor on one split.
 
@@ -76,6 +80,7 @@ def evaluate(
         ranking: False leaves the figures of lists out (None).
         per_user: Where given, filled with columns by name, one row a user with a held-out row:
             user, ratings held out, mean squared and absolute error in stars, hit and NDCG. Private.
+        rerank: Chooses the list from the best candidates, where it is not simply the best.
 
     Returns:
         Figures by the names of the command line, in stars where they are errors; None where one
@@ -92,7 +97,7 @@ def evaluate(
     if ranking and len(split.test):
         cases = _cases(split, seed)
         rated = _rated(cases, split, seed)
-        figures |= _lists(predictor, split, cases, items_count, categories, per_user)
+        figures |= _lists(predictor, split, cases, items_count, categories, per_user, rerank)
         figures |= _rating_only(predictor, split, rated, items_count)
         words += _ranking_words(split, len(rated), seed)
     figures = {name: _known(value) for name, value in figures.items()}
@@ -225,6 +230,7 @@ def _lists(
     items: int,
     categories: Sequence[Sequence[str]],
     per_user: dict[str, Floats] | None,
+    rerank: Rerank | None,
 ) -> dict[str, float]:
     """Return the figures of ranked lists."""
     kinds = indicators(categories)
@@ -236,10 +242,12 @@ def _lists(
     for block in _blocks(cases, max(items, K * kinds.shape[1])):
         scores = np.stack([predictor.score(case.user) for case in block])  # (B, I)
         candidates = np.stack([case.unknown(items) for case in block])
-        top = _top(np.where(candidates, scores, -np.inf), block)
+        top = _top(np.where(candidates, scores, -np.inf), block, rerank)
         tops.append(top)
         found = _quality(top, block)
-        short = _quality(_top(_among(scores, block), block), block) if sampled else found
+        short = found
+        if sampled:
+            short = _quality(_top(_among(scores, block), block, rerank), block)
         for name, values in {
             "recall@10": found["recall"],
             "hr@10_full": found["hit"],
@@ -290,12 +298,19 @@ def _among(scores: Floats, block: Sequence[_Case]) -> Floats:
     return rows
 
 
-def _top(rows: Floats, block: Sequence[_Case]) -> Ints:
+def _top(rows: Floats, block: Sequence[_Case], rerank: Rerank | None = None) -> Ints:
     """Rank each row of (B, I), ties at random; items (B, K), −1 where a list is short."""
     orders = np.stack([case.rng(1).permutation(rows.shape[1]) for case in block])
-    top = metrics.top_k(np.take_along_axis(rows, orders, axis=1), K)
-    items = np.take_along_axis(orders, np.maximum(top, 0), axis=1)
-    return np.where(top >= 0, items, -1)
+    pool = metrics.top_k(np.take_along_axis(rows, orders, axis=1), POOL if rerank else K)
+    best = np.where(pool >= 0, np.take_along_axis(orders, np.maximum(pool, 0), axis=1), -1)
+    if rerank is None:
+        return best
+    top = np.full((len(block), K), -1, dtype=np.int64)
+    for place, row, candidates in zip(top, rows, best, strict=True):
+        usable = candidates[candidates >= 0]
+        chosen = rerank(usable, row[usable])
+        place[: len(chosen)] = chosen
+    return top
 
 
 def _quality(top: Ints, block: Sequence[_Case]) -> dict[str, Floats]:

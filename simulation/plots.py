@@ -105,6 +105,43 @@ def _levels(axes: Axes, runs: Sequence[Figures]) -> None:
             axes.axhline(_mean(known), color=grey, linestyle=style, label=words)
 
 
+def accuracy_against_diversity(runs: Sequence[Figures]) -> bytes:
+    """Draw what diverse lists cost: hits found against diversity of lists on categories.
+
+    Runs of one data set, split and privacy make one line, in order of λ, which is written at each
+    point. The hit rate is that of lists over the whole catalogue, `hr@10_full`, for the diversity
+    is that of these lists.
+
+    Args:
+        runs: Figures of runs, in any order; a run without the two figures is left out.
+
+    Returns:
+        An SVG picture, UTF-8; the same bytes for the same figures.
+    """
+    groups: dict[str, list[Figures]] = {}
+    for run in runs:
+        if run.get("intra_list_diversity@10") is not None and run.get("hr@10_full") is not None:
+            epsilon = run.get("epsilon")
+            private = f"ε = {epsilon:.3g}" if epsilon else "no noise"
+            groups.setdefault(f"{run.get('data')}, {private}", []).append(run)
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure, axes = _axes(5.2, 3.2)
+        for index, (name, members) in enumerate(groups.items()):
+            ordered = sorted(members, key=lambda run: run.get("diversity") or 0.0)
+            across = [run["intra_list_diversity@10"] for run in ordered]
+            up = [run["hr@10_full"] for run in ordered]
+            axes.plot(across, up, MARKERS[index % len(MARKERS)], color="0.15", label=name)
+            for x, y, run in zip(across, up, ordered, strict=True):
+                words = f"λ = {run.get('diversity') or 0.0:g}"
+                axes.annotate(words, (x, y), xytext=(4, 5), textcoords="offset points")
+        axes.set(xlabel="diversity of lists on categories", ylabel="hit rate in the top 10")
+        axes.set_ylim(bottom=0.0)
+        axes.margins(x=0.15)
+        if groups:
+            axes.legend(loc="lower left")
+        return _svg(figure)
+
+
 def result_bars(figures: Figures) -> bytes:
     """Draw the RMSE of one run beside its controls.
 

@@ -65,7 +65,7 @@ def _description(
     first = words.description.format(
         word=kinds[pick[2] % len(kinds)], noun=words.noun, first=about[0], second=about[1]
     )
-    return f"{first} {words.places[pick[1] % len(words.places)]}"
+    return words.joiner.join((first, words.places[pick[1] % len(words.places)]))
 
 
 def write_comments(words: Domain, told: Ints, rng: np.random.Generator) -> list[str]:
@@ -91,5 +91,5 @@ def write_comments(words: Domain, told: Ints, rng: np.random.Generator) -> list[
             parts.append((words.liked if liked else words.disliked).format(theme=aspects[aspect]))
         if size > 1:
             parts.append(words.closers[level])
-        texts.append(" ".join(parts))
+        texts.append(words.joiner.join(parts))
     return texts

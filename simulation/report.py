@@ -94,6 +94,8 @@ def _sentences(figures: Figures) -> list[str]:
             f"sessions  RMSE {dealt['rmse']:.4f} in {dealt['sessions']} secure sums of "
             f"{dealt['cohort_size']}; one cohort this large is larger than one secure sum"
         )
+    if figures.get("note"):
+        lines.append(f"note      {figures['note']}")
     lines += [
         f"protocol  {figures['protocol']}",
         f"run       {figures['run_dir']}",

@@ -27,12 +27,16 @@ from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
 from shared.schema import Floats, Ints, Scale
 from simulation.baselines import ItemUserMean, UserMean
+from simulation.beyond import beyond, diverse
 from simulation.book import Book, keep
+from simulation.cache import cache_dir
 from simulation.comments import comment_figures
 from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor, devices_of
 from simulation.doctor import versions
-from simulation.evaluate import evaluate
+from simulation.domains import DOMAINS
+from simulation.domains import domain as domain_of
+from simulation.evaluate import Rerank, evaluate
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
@@ -75,6 +79,7 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     """
     publishable = config.private and config.noise_seed is None
     stage = prepare(config, say)
+    config = with_default_budget(config, stage.dataset.domain)
     now = datetime.now(UTC)
     out = config.resume or config.out
     path = Path(out) if out else default_path(Path("runs"), stage.dataset.name, now)
@@ -92,6 +97,24 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     return figures
 
 
+def with_default_budget(config: RunConfig, domain: str) -> RunConfig:
+    """Fill in the budget of the domain where a private run was given none.
+
+    Example:
+        >>> with_default_budget(RunConfig(), "health").target_epsilon
+        2.0
+    """
+    given = config.target_epsilon or config.noise_multiplier
+    if given or not config.private or domain not in DOMAINS:
+        return config
+    return config.model_copy(update={"target_epsilon": domain_of(domain).target_epsilon})
+
+
+def _note(dataset: Dataset) -> str | None:
+    """Return the sentence that must stand beside every recommendation of a domain, if any."""
+    return (domain_of(dataset.domain).note or None) if dataset.domain in DOMAINS else None
+
+
 def prepare(config: RunConfig, say: Say) -> Stage:
     """Load the data and encode the public catalogue."""
     if config.data == "village":
@@ -104,6 +127,8 @@ def prepare(config: RunConfig, say: Say) -> Stage:
         f"{dataset.name}: {len(dataset.users)} users, {len(dataset.items)} items, "
         f"{len(dataset.interactions)} ratings"
     )
+    if note := _note(dataset):
+        say(f"note: {note}")
     started = time.perf_counter()
     texts = item_text(dataset.items)
     encoder = load_encoder(config.encoder, cache_dir())
@@ -112,16 +137,6 @@ def prepare(config: RunConfig, say: Say) -> Stage:
     vectors = encoder.encode(texts) if any(texts) else None
     catalogue, basis = build_catalogue(dataset.items, vectors, encoder=encoder.name)
     return Stage(dataset, catalogue, basis, time.perf_counter() - started)
-
-
-def cache_dir() -> Path:
-    """Return where vectors of public texts are kept between runs."""
-    import os
-
-    root = os.environ.get("PRIVET_CACHE_DIR")
-    if root:
-        return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "privet"
 
 
 def _set_threads(threads: int | None) -> None:
@@ -158,13 +173,15 @@ def _one_seed(
         say("evaluating: shared model, what each block gained, local only, baselines")
         table: dict[str, Floats] = {}
         predictor = DevicePredictor(model, devices, dataset.scale)
-        figures = _evaluate(predictor, parts, dataset, config.seed, per_user=table)
+        rerank = diverse(catalogue, config.diversity)
+        figures = _evaluate(predictor, parts, dataset, config.seed, per_user=table, rerank=rerank)
         figures |= comment_figures(model, devices, parts, dataset, table)
         folder.write(f"private/{variant}per_user.csv", per_user_csv(table, dataset.users))
         present = np.array([user for user in range(len(devices)) if user not in absent])
         figures["released"] = _released(plan, booked, book, table, present, dataset.scale)
         _append_released(folder, variant, figures["released"])
         book.release(_publish(folder, variant, model, stage))
+    figures |= beyond(config, model, devices, parts, dataset, figures["protocol"])
     figures |= _gains(model, plan, devices, parts, dataset, figures["rmse"])
     figures |= _controls(config, parts, dataset, catalogue, devices)
     figures |= _sessions(config, parts, dataset, catalogue, devices, enrolled, folder, variant)
@@ -216,6 +233,7 @@ def _evaluate(
     *,
     ranking: bool = True,
     per_user: dict[str, Floats] | None = None,
+    rerank: Rerank | None = None,
 ) -> dict[str, Any]:
     """Evaluate one predictor with the researcher's full view."""
     return evaluate(
@@ -226,6 +244,7 @@ def _evaluate(
         seed=seed,
         ranking=ranking,
         per_user=per_user,
+        rerank=rerank,
     )
 
 
@@ -343,6 +362,7 @@ def _facts(
         "releases_without_noise": bool(plan.releases) and not plan.private,
         "noise": _noise_words(config),
         "tuning": TUNING,
+        "note": _note(dataset),
     }
 
 

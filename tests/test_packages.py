@@ -27,6 +27,8 @@ LEARNING = {"torch", "sentence_transformers", "opacus", "flwr"}
          RESEARCH | LEARNING | {"pydantic", "rich", "typer"}),
         ("shared.privacy.policy, shared.privacy.accountant, shared.ledger.replay",
          RESEARCH | LEARNING | {"numpy", "pydantic", "rich", "typer", "click"}),
+        ("client.recommend_cli", RESEARCH | LEARNING | {"starlette", "uvicorn", "jinja2"}),
+        ("client.page.serve", RESEARCH | LEARNING),
         ("privet, simulation.privacy_cli", RESEARCH | LEARNING),
     ],
 )  # fmt: skip

@@ -20,21 +20,28 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from shared.errors import PrivetError, UsageError
-from shared.ledger import chain
-from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint, read_checkpoint
+from shared.errors import PrivetError
+from shared.ledger import beside, chain
+from shared.ledger.checkpoint import Checkpoint, read_cosignature
 from shared.ledger.records import ClaimExceeded, LedgerFault, parse, receipt_commitment
 from shared.ledger.rules import Book
 from shared.privacy.accountant import epsilon
 
 CHECKED = (
     "every record is canonical, in sequence and chained to the one before",
-    "every checkpoint is signed, and each older tree is a prefix of the next",
+    "the last signature covers every record and every earlier checkpoint; each older tree is a "
+    "prefix of the next",
     "no round was opened twice, and rounds only went up",
     "each round started from the model that the last one left",
     "Δ2 and ρ of every sum follow from its integers; Σρ and participations stay within the cap",
     "no sum was opened with fewer devices than its minimum",
 )
+POLICY_COMPARED = "policy.json is the policy whose hash the first record names"
+MODEL_COMPARED = "the model file is the one whose hash the last release names"
+POLICY_NOT_AT_HAND = (
+    "the policy: policy.json was not at hand, so it was not compared with the hash in run_open"
+)
+MODEL_NOT_AT_HAND = "the model file: it was not at hand, so it was not compared with its release"
 UNCHECKABLE = (
     "a device whose owner turned its storage back, without a hardware counter",
     "a device that lies about the noise it added (max_colluders allows for some)",
@@ -42,8 +49,8 @@ UNCHECKABLE = (
     "records after the last checkpoint: chained, not signed",
 )
 NOT_COSIGNED = (
-    "a history rewritten and signed again by its keeper: nobody cosigned this ledger, so that "
-    "would not show"
+    "a history rewritten and signed again by its keeper, or cut back to an older checkpoint by "
+    "anybody: nobody cosigned this ledger, so that would not show"
 )
 
 
@@ -65,6 +72,10 @@ class Replay:
     """ε of Σρ at δ; None without noise."""
     epsilon_own_round: float | None
     epsilon_own: float | None
+    policy_compared: bool = False
+    """Whether policy.json was at hand and is the one that run_open names."""
+    model_compared: bool = False
+    """The same for the model file and the last release."""
 
     def facts(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -81,6 +92,9 @@ class Replay:
             "root": self.root,
             "key": self.run["key"],
             "key_origin": self.run["key_origin"],
+            "policy": self.run["policy"],
+            "policy_compared": self.policy_compared,
+            "model_compared": self.model_compared,
             "cosigners": list(self.cosigners),
             "torn_bytes": self.torn_bytes,
             "receipts_checked": self.receipts,
@@ -109,27 +123,23 @@ class Replay:
                 }
                 for spend in book.queries.values()
             ],
-            "checked": list(CHECKED),
+            "checked": list(self.checked()),
             "cannot_be_checked": list(self.uncheckable()),
         }
 
+    def checked(self) -> tuple[str, ...]:
+        """Say what was found to hold."""
+        beside_it = ((self.policy_compared, POLICY_COMPARED), (self.model_compared, MODEL_COMPARED))
+        return (*CHECKED, *(line for compared, line in beside_it if compared))
+
     def uncheckable(self) -> tuple[str, ...]:
         """Say what nobody can tell from this ledger."""
-        return UNCHECKABLE if self.cosigners else (*UNCHECKABLE, NOT_COSIGNED)
-
-
-def locate(path: Path) -> Path:
-    """Return the ledger's folder for a run folder, a ledger folder or its records file."""
-    for folder in (path / "ledger", path, path.parent):
-        if (folder / chain.RECORDS).is_file():
-            return folder
-    several = sorted(found.parent.name for found in path.glob(f"*-ledger/{chain.RECORDS}"))
-    if several:
-        raise UsageError(
-            f"PATH must name one ledger, got a folder of {len(several)}.",
-            hint=f"name one of them: {', '.join(several[:8])}.",
+        beside_it = (
+            (self.policy_compared, POLICY_NOT_AT_HAND),
+            (self.model_compared or not self.book.releases, MODEL_NOT_AT_HAND),
+            (bool(self.cosigners), NOT_COSIGNED),
         )
-    raise LedgerFault("there is no records.jsonl here.", field=path.name)
+        return (*UNCHECKABLE, *(line for compared, line in beside_it if not compared))
 
 
 def replay(
@@ -151,7 +161,8 @@ def replay(
         LedgerFault: It does not verify (exit 15).
         ClaimExceeded: It verifies and a claim is exceeded (exit 17).
     """
-    folder = locate(path)
+    place = beside.locate(path)
+    folder = place.ledger
     lines, torn = chain.split((folder / chain.RECORDS).read_bytes())
     marks, torn_mark = chain.read_checkpoints(folder)
     if torn_mark:
@@ -176,10 +187,19 @@ def replay(
     _witnessed(witnesses, roots, marks[-1])
     if key is not None and key != marks[-1].key:
         raise LedgerFault("is not the key that was given.", record=0, field="key")
+    compared = book.run is not None and beside.hold_policy(place, book.run)
     if exceeded is not None:
         raise exceeded
     _matched(handed, book, lines)
-    return _result(book, len(lines), marks, witnesses, len(torn), len(handed))
+    return _result(
+        book,
+        len(lines),
+        marks,
+        witnesses,
+        torn=len(torn),
+        receipts=len(handed),
+        compared=(compared, beside.hold_model(place, book)),
+    )
 
 
 def _result(
@@ -187,8 +207,10 @@ def _result(
     records: int,
     marks: list[Checkpoint],
     witnesses: list[Checkpoint],
+    *,
     torn: int,
-    handed: int,
+    receipts: int,
+    compared: tuple[bool, bool],
 ) -> Replay:
     """Put the result together."""
     run = book.run or {}
@@ -206,10 +228,12 @@ def _result(
         root=marks[-1].root,
         cosigners=tuple(sorted({witness.key for witness in witnesses})),
         torn_bytes=torn,
-        receipts=handed,
+        receipts=receipts,
         epsilon=of(book.rho),
         epsilon_own_round=of(book.rho_own_round) if own else None,
         epsilon_own=of(book.rho_own) if own else None,
+        policy_compared=compared[0],
+        model_compared=compared[1],
     )
 
 
@@ -220,10 +244,7 @@ def _cosignatures(path: Path, *, must_exist: bool = False) -> list[Checkpoint]:
     lines, torn = chain.split(path.read_bytes())
     if torn:
         raise LedgerFault("the last line is cut off.", field=path.name)
-    return [
-        read_checkpoint(line, number, COSIGNATURE_LABEL, path.name)
-        for number, line in enumerate(lines, 1)
-    ]
+    return [read_cosignature(line, number, path.name) for number, line in enumerate(lines, 1)]
 
 
 def _witnessed(witnesses: list[Checkpoint], roots: dict[int, str], last: Checkpoint) -> None:
@@ -300,7 +321,7 @@ def text(found: Replay) -> str:
             f"Torn tail: {found.torn_bytes} bytes after record {found.records - 1} are not a whole "
             "record; the writer's next start cuts them off."
         )
-    rows.append("Checked:\n" + "\n".join(f"  + {line}" for line in CHECKED))
+    rows.append("Checked:\n" + "\n".join(f"  + {line}" for line in found.checked()))
     if found.receipts:
         rows.append(f"  + {found.receipts} receipts, each in exactly one closed round")
     rows.append("Nobody can check:\n" + "\n".join(f"  - {line}" for line in found.uncheckable()))

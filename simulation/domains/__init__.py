@@ -66,6 +66,8 @@ class Domain:
     """What a comment says about {theme}."""
     closers: tuple[str, ...]
     """Last sentences of long comments, five levels."""
+    joiner: str
+    """What stands between sentences: a space, or nothing in Chinese."""
 
 
 DOMAINS = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
@@ -106,4 +108,5 @@ def domain(name: str) -> Domain:
         liked=table["liked"],
         disliked=table["disliked"],
         closers=tuple(table["closers"]),
+        joiner=table.get("joiner", " "),
     )

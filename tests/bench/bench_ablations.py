@@ -9,12 +9,13 @@ gives the trunk's loss to the comments alone.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from server.plan import Plan, make_plan
+from server.plan import Plan, Release, make_plan
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.features import build_catalogue
@@ -22,6 +23,7 @@ from shared.model.history import History
 from shared.model.network import NetworkShape
 from shared.model.queries import trunk_network_query
 from shared.model.released import SharedModel
+from shared.privacy.plan import Cohort, mechanism_for
 from simulation.comments import comment_figures
 from simulation.dataset import Dataset
 from simulation.devices import devices_of
@@ -86,15 +88,21 @@ def plan_of(part: str, config: RunConfig, users: int, catalogue: Catalogue, comm
 def _narrow(plan: Plan, shape: NetworkShape) -> Plan:
     """Give the network's release the length of a smaller network."""
     releases = tuple(
-        replace(
-            r, query=trunk_network_query(shape.size, r.query.clipping_norm), mechanism=mechanism
-        )
-        if r.query.name == "trunk_network"
-        else r
-        for r in plan.releases
-        for mechanism in [r.mechanism and replace(r.mechanism, dimension=shape.size)]
+        _shorter(release, shape.size) if release.query.name == "trunk_network" else release
+        for release in plan.releases
     )
     return replace(plan, shape=shape, releases=releases)
+
+
+def _shorter(release: Release, size: int) -> Release:
+    """Ask for fewer coordinates at the same ρ."""
+    query = trunk_network_query(size, release.query.clipping_norm)
+    made = release.mechanism
+    if made is None:
+        return replace(release, query=query)
+    away = Fraction(made.cohort_size - made.min_survivors, made.cohort_size)
+    cohort = Cohort(made.trust, made.cohort_size, away, made.max_colluders)
+    return replace(release, query=query, mechanism=mechanism_for(query, made.rho, cohort))
 
 
 def one_run(world: World, part: str, budget: str, seed: int) -> tuple[float, float | None]:

@@ -193,6 +193,13 @@ def test_principal_axes_agree_with_scikit_learn():
     assert (np.take_along_axis(ours, np.abs(ours).argmax(axis=0)[None], 0) > 0).all()
 
 
+def test_principal_axes_of_few_long_rows_are_those_of_the_covariance():
+    rows = np.random.default_rng(5).normal(size=(12, 40))
+    rows -= rows.mean(axis=0)
+    padded = np.vstack([rows, np.zeros((40, 40))])  # the same covariance, the other way round
+    np.testing.assert_allclose(principal_axes(rows, 8), principal_axes(padded, 8), atol=1e-9)
+
+
 def test_principal_axes_stop_at_the_rank():
     rows = np.outer([-1.0, 0.0, 1.0], [1.0, 2.0, 3.0])
     assert principal_axes(rows, 3).shape == (3, 1)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from simulation.plots import result_bars, rmse_against_epsilon
+from simulation.plots import accuracy_against_diversity, result_bars, rmse_against_epsilon
 
 RUN = {
     "data": "made",
@@ -22,13 +22,25 @@ RUN = {
 FREE = RUN | {"epsilon": None, "rmse": 0.89, "releases_without_noise": True}
 RUNS = [RUN, RUN | {"epsilon": 1.0, "rmse": 0.95, "rmse_sd": 0.004}, FREE]
 
+DIVERSE = [
+    RUN | {"diversity": value, "hr@10_full": 0.12 - 0.05 * value, "intra_list_diversity@10": 0.6}
+    for value in (0.0, 0.3)
+]
+
 
 def _text(picture: bytes) -> str:
     root = ElementTree.fromstring(picture)
     return " | ".join(text for text in root.itertext() if text.strip())
 
 
-@pytest.mark.parametrize("draw", [lambda: rmse_against_epsilon(RUNS), lambda: result_bars(RUN)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: rmse_against_epsilon(RUNS),
+        lambda: result_bars(RUN),
+        lambda: accuracy_against_diversity(DIVERSE),
+    ],
+)
 def test_picture_has_the_same_bytes_twice(draw):
     first = draw()
     assert draw() == first
@@ -97,3 +109,14 @@ def test_pictures_leave_matplotlib_as_it_was():
     before = dict(mpl.rcParams)
     result_bars(RUN)
     assert dict(mpl.rcParams) == before
+
+
+def test_diversity_picture_names_each_lambda_and_the_privacy():
+    words = _text(accuracy_against_diversity([*DIVERSE, RUN]))
+    assert "λ = 0 |" in words
+    assert "λ = 0.3" in words
+    assert "ε = 8" in words
+
+
+def test_diversity_picture_stands_without_any_list():
+    assert accuracy_against_diversity([RUN]).startswith(b"<?xml")

@@ -166,9 +166,10 @@ def test_invalid_utf8_names_file_and_line(
         (["simulate", "village", "--target-epsilon", "-1"], 2),
         (["simulate", "village", "--target-epsilon", "1", "--no-privacy"], 2),
         (["simulate", "village", "--engine", "ray"], 2),
-        (["simulate", "village", "--diversity", "0.3"], 2),
+        (["simulate", "village", "--diversity", "1.3"], 2),
+        (["simulate", "village", "--public-comments", "2"], 2),
         (["simulate", "village", "--budget", "item_sums"], 2),
-        (["simulate", "village", "--budget", "metrics=1"], 2),
+        (["simulate", "village", "--budget", "item_sums=.5"], 2),
         (["simulate", "village", "--cohort", "none"], 2),
         (["simulate", "village", "--encoder", "no/such/encoder"], 11),
         (["simulate", "--config", "no/such/file"], 10),
@@ -231,3 +232,31 @@ def refused(words: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> 
     assert [line.split(":")[0] for line in errors] == ["error", "hint"]
     assert "Traceback" not in shown.err
     return shown.err
+
+
+def test_diversity_and_published_comments_show_in_the_figures(folder: Path, tmp_path: Path) -> None:
+    plain = run(folder, tmp_path / "a", noise_seed=1)
+    varied = run(folder, tmp_path / "b", noise_seed=1, diversity=0.6, public_comments=0.5)
+    assert varied["intra_list_diversity@10"] > plain["intra_list_diversity@10"] + 0.02
+    assert varied["rmse"] == plain["rmse"]
+    assert plain["comment_mrr"] is None
+    assert varied["comment_mrr"] is not None
+    assert varied["comments_public"] > plain["comments_public"]
+    assert "lambda = 0.6" in varied["protocol"]
+    assert "50% of training comments" in varied["protocol"]
+
+
+def test_compare_draws_the_price_of_diversity(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [str(tmp_path / name) for name in "ab"]
+    for out, diversity in zip(runs, (0.0, 0.5), strict=True):
+        run(folder, Path(out), diversity=diversity)
+    plot = tmp_path / "plot.svg"
+    assert privet.main(["runs", "compare", *runs, "--plot", str(plot)]) == 0
+    assert "λ = 0.5".encode() in plot.read_bytes()
+
+
+def test_newcomers_are_in_the_figures_of_their_split(folder: Path, tmp_path: Path) -> None:
+    figures = run(folder, tmp_path / "r", split="users", test_fraction=0.3)
+    assert [row["ratings"] for row in figures["cold_start"]] == [0, 1, 3, 10]

@@ -31,6 +31,32 @@ def best_guess(rho: Fraction) -> float:
     return _NORMAL.cdf(mu(rho) / 2)
 
 
+def guess_after(whole: float, spent: float) -> float:
+    """Return the best guess after a part of a budget, from the best guess after all of it.
+
+    Args:
+        whole: Best guess when the whole budget ρ is used, in [0.5, 1].
+        spent: Part of ρ that is used, in [0, 1]; μ grows with its root.
+
+    Example:
+        >>> round(guess_after(0.662, 0.25), 3)
+        0.583
+    """
+    if whole >= 1.0 or spent <= 0.0:
+        return 1.0 if whole >= 1.0 and spent > 0.0 else 0.5
+    return _NORMAL.cdf(_NORMAL.inv_cdf(whole) * math.sqrt(spent))
+
+
+def in_a_hundred(guess: float) -> int:
+    """Return how many of a hundred guesses are right at most, rounded up.
+
+    Example:
+        >>> in_a_hundred(0.5828)
+        59
+    """
+    return math.ceil(100 * guess - 1e-9)
+
+
 def suspicion(epsilon: float) -> float:
     """Return what a suspicion of 50 % can at most become, in [0.5, 1].
 

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checking a device: every seal, every link and signature of the receipts, and their ledger."""
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from client.books import Books
+from client.receipts import Receipt, commitment_fields
+from shared.errors import VerificationError
+from shared.ledger.beside import locate
+from shared.ledger.chain import RECORDS, split
+from shared.ledger.records import receipt_commitment
+from shared.ledger.replay import replay
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was checked; all of it held."""
+
+    segments: int
+    """Sealed segments that opened."""
+    receipts: int
+    """Links of the chain, each signed by this device."""
+    spent: Fraction
+    """ρ of all charged answers, equal to what the device's budget says."""
+    head: str
+    """Digest of the newest receipt."""
+    closed: int | None
+    """Receipts found in exactly one closed round of the ledger; None where none was given."""
+    open: int | None
+    """Receipts of rounds that the ledger does not list as closed (yet)."""
+
+
+def verify(books: Books, ledger: Path | None) -> Verdict:
+    """Check all; see `Verdict`.
+
+    Args:
+        books: The open store.
+        ledger: Folder of the operator's ledger, or None.
+
+    Raises:
+        VerificationError: something does not hold; it says what.
+    """
+    segments = books.store.verify()
+    chain, settings = books.chain, books.settings
+    chain.check(settings.public_key)
+    charged = [r for r in chain.receipts if r.seq == r.act and r.rho]
+    for receipt in charged:
+        fields = commitment_fields(receipt)
+        if receipt_commitment(bytes.fromhex(receipt.salt), fields) != receipt.commitment:
+            raise VerificationError(
+                f"receipt {receipt.seq} must be what its commitment opens to, it is not.", hint=""
+            )
+    spent = sum((receipt.rho for receipt in charged), Fraction(0))
+    state = settings.state
+    if spent != (state.spent if state else 0):
+        raise VerificationError(
+            "the budget spent must be the sum of the receipts, it is not.",
+            hint="the device was changed from outside; import an export, or erase it.",
+        )
+    closed = len(_closed(charged, ledger)) if ledger is not None else None
+    return Verdict(
+        segments=segments,
+        receipts=len(chain.receipts),
+        spent=spent,
+        head=chain.head,
+        closed=closed,
+        open=None if closed is None else len(charged) - closed,
+    )
+
+
+def _closed(charged: list[Receipt], ledger: Path) -> list[Receipt]:
+    """Return the receipts that stand in exactly one closed round of a ledger that verifies."""
+    replay(ledger)
+    places: dict[str, list[tuple[int, str]]] = {}
+    for line in split((locate(ledger).ledger / RECORDS).read_bytes())[0]:
+        record = json.loads(line)
+        for name in record["body"]["receipts"] if record["kind"] == "round_close" else ():
+            places.setdefault(name, []).append((record["body"]["round"], record["body"]["query"]))
+    found = [receipt for receipt in charged if receipt.commitment in places]
+    for receipt in found:
+        if places[receipt.commitment] != [(receipt.round, receipt.query)]:
+            raise VerificationError(
+                f"receipt {receipt.seq} must stand in one closed round, its own, it does not.",
+                hint="show this to the privacy officer.",
+            )
+    return found
