@@ -217,7 +217,7 @@ def learn_terms(
         terms = terms_step(terms, total.reshape(len(rows), width), asked.noise_std, curvature)
         items = np.zeros((len(place), width))
         items[rows] = terms.items
-        model = replace(model, items=items)
+        model = model.with_items(items)
     return model
 
 
