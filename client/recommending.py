@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recommendations for one owner, with their reasons, computed on the device and kept there.
 
-    shortlist   all items by the cheap linear part of the score (every item up to 1,000)
+    shortlist   all items by a cheap copy of the score (every item up to 1,000)
     score       the full interest score of the shortlist, less what the owner wants less of
     diversify   each next item must add something to those above it
     explain     the terms of the score in which an item leads, and the ratings behind them

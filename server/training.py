@@ -11,14 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from server.interest import train_interest
 from server.optimiser import AdamSettings, initial_state, network_step
 from server.plan import Plan, Release
 from shared.catalogue import Catalogue
 from shared.model.comment_task import denoise_comments
+from shared.model.interest import InterestModel
 from shared.model.network import Network, initial_network
+from shared.model.popularity import popularity
 from shared.model.prior import prior_frame, prior_step
 from shared.model.released import SharedModel
-from shared.model.statistics import denoise, mean_variance
+from shared.model.statistics import denoise, mean_variance, typical_length
 from shared.model.tower import Tower
 from shared.model.trunk_items import ItemBlock, directions, item_step, moved
 from shared.model.view import (
@@ -53,36 +56,45 @@ def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     """
     model = SharedModel.before_any_release(catalogue)
     if "item_sums" in plan:
-        model = learn_items(catalogue, plan["item_sums"], ask, comments=plan.comments)
+        model = learn_items(catalogue, plan, ask)
     if "population_prior" in plan:
-        model = learn_prior(model, plan["population_prior"], ask)
+        model = learn_prior(model, plan, ask)
     # Directions come from what is known before the rounds; both blocks see people through them.
     axes = directions(model.tower, model.statistics, model.prior, plan.factors)
     if "trunk_items" in plan:
         model = replace(model, tower=train_items(model, plan, ask, axes))
     if "trunk_network" in plan:
         model = replace(model, network=train_network(model, plan, ask, axes))
-    return model
+    taste = train_interest(catalogue, model.statistics, model.interest, plan, ask)
+    return replace(model, interest=taste)
 
 
-def learn_items(
-    catalogue: Catalogue, asked: Release, ask: Ask, *, comments: bool = False
-) -> SharedModel:
+def learn_items(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     """Learn how well each item is liked, how often it is rated, how much its comments interest."""
-    sums = ask(asked, 1, ItemSumsView(len(catalogue), comments)).reshape(len(catalogue), -1)
-    statistics = denoise(sums[:, :2], asked.noise_std, catalogue, users=asked.users)
-    model = SharedModel.of_items(catalogue, statistics)
-    if not comments:
+    asked, scale = plan["item_sums"], plan.count_scale
+    view = ItemSumsView(len(catalogue), plan.comments, scale)
+    sums = ask(asked, 1, view).reshape(len(catalogue), -1)
+    statistics = denoise(
+        sums[:, :2], asked.noise_std, catalogue, users=asked.users, count_scale=scale
+    )
+    popular = popularity(sums[:, 1] / scale, (asked.noise_std / scale) ** 2, catalogue)
+    model = replace(
+        SharedModel.of_items(catalogue, statistics),
+        interest=InterestModel.untrained(catalogue, popular, statistics.mean),
+    )
+    if not plan.comments:
         return model
     mean = denoise_comments(sums[:, 2:], asked.noise_std, catalogue, statistics.log_weight)
     return replace(model, comment_mean=mean)
 
 
-def learn_prior(model: SharedModel, asked: Release, ask: Ask) -> SharedModel:
+def learn_prior(model: SharedModel, plan: Plan, ask: Ask) -> SharedModel:
     """Learn in which directions people differ; their mean moves into the offsets."""
-    prior, users = model.prior, asked.users
+    asked, prior, statistics = plan["population_prior"], model.prior, model.statistics
+    users, length = asked.users, asked.query.dimension
+    ratings = typical_length(statistics, users, plan.count_scale)
     for server_round in range(1, asked.rounds + 1):
-        frame = prior_frame(model.tower, model.statistics, prior, users, asked.query.dimension)
+        frame = prior_frame(model.tower, statistics, prior, ratings, length)
         view = PriorView(model.tower.shifted(prior.mean), frame.basis, frame.pairs)
         prior = prior_step(ask(asked, server_round, view), asked.noise_std, users, frame, prior)
     return replace(model, prior=prior, tower=model.tower.shifted(prior.mean))
@@ -94,7 +106,7 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower
     statistics, prior = model.statistics, model.prior
     rows = heaviest(statistics.weight, asked.query.dimension // (1 + factors))
     noise = plan["item_sums"].noise_std if "item_sums" in plan else 0.0
-    left_open = mean_variance(statistics, noise, asked.users)
+    left_open = mean_variance(statistics, noise, asked.users, plan.count_scale)
     place = np.full(len(statistics.weight), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     block = ItemBlock.zeros(len(rows), factors)

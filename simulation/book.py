@@ -106,7 +106,7 @@ class Book:
     def release(self, file: bytes) -> None:
         """Record the model file, and that nobody attacked the run."""
         book = self.writer.book
-        if book.last_round and not book.releases:
+        if not book.releases:
             released = {"name": "model", "round": book.last_round, "model": book.model}
             self.writer.append("release", released | {"file": self._digest(file)}, at=self.at)
         if not book.audits:

@@ -18,7 +18,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.errors import PrivetError, StoreLocked
-from shared.ledger.checkpoint import CHECKPOINT_LABEL, Checkpoint, public_hex, read_checkpoint
+from shared.ledger.checkpoint import CHECKPOINT_LABEL, Checkpoint, public_hex, read_chain
 from shared.ledger.merkle import Frontier, leaf_hash
 from shared.ledger.records import NO_PREVIOUS, LedgerFault, Record, check_body, read_record
 from shared.ledger.rules import Book
@@ -33,14 +33,10 @@ def split(content: bytes) -> tuple[list[bytes], bytes]:
 
 
 def read_checkpoints(folder: Path) -> tuple[list[Checkpoint], bytes]:
-    """Read the keeper's checkpoints, in order, and the torn tail of their file."""
+    """Read the keeper's checkpoints, chained and signed, and the torn tail of their file."""
     path = folder / CHECKPOINTS
     lines, torn = split(path.read_bytes() if path.exists() else b"")
-    found = [
-        read_checkpoint(line, number, CHECKPOINT_LABEL, CHECKPOINTS)
-        for number, line in enumerate(lines, 1)
-    ]
-    return found, torn
+    return read_chain(lines, CHECKPOINT_LABEL, CHECKPOINTS), torn
 
 
 def walk(lines: list[bytes], checkpoints: list[Checkpoint]) -> Iterator[tuple[Record, Frontier]]:
@@ -103,7 +99,7 @@ class LedgerWriter:
         self.book, self.tree, self.head = Book(), Frontier(), NO_PREVIOUS
         self.repaired_bytes = 0
         """How much of a torn tail this start cut off."""
-        self._signed, self._at = 0, 0
+        self._signed, self._at, self._mark = 0, 0, NO_PREVIOUS
 
     @classmethod
     def open(cls, folder: Path, signing_key: Ed25519PrivateKey) -> Self:
@@ -142,6 +138,7 @@ class LedgerWriter:
         if self.book.run is not None and self.book.run["key"] != public_hex(self._key):
             raise LedgerFault("the ledger is kept by another key.", record=0, field="key")
         self._signed = marks[-1].size if marks else 0
+        self._mark = leaf_hash(marks[-1].line()).hex() if marks else NO_PREVIOUS
         for name, tail in ((RECORDS, torn), (CHECKPOINTS, torn_mark)):
             if tail:
                 _cut(self.folder / name, len(tail))
@@ -186,10 +183,12 @@ class LedgerWriter:
             self._start()
             raise
 
-    def checkpoint(self) -> Checkpoint:
-        """Sign the tree as it stands; the last checkpoint again when nothing was added."""
+    def checkpoint(self) -> None:
+        """Sign the tree as it stands, unless it is signed already."""
         if self.book.run is None:
             raise LedgerFault("a ledger without run_open cannot be signed.", field=RECORDS)
+        if self._signed == self.tree.size:
+            return
         mark = Checkpoint.sign(
             self._key,
             CHECKPOINT_LABEL,
@@ -197,11 +196,10 @@ class LedgerWriter:
             size=self.tree.size,
             root=self.tree.root().hex(),
             at=self._at,
+            prev=self._mark,
         )
-        if self._signed < self.tree.size:
-            _append(self.folder / CHECKPOINTS, mark.line())
-            self._signed = self.tree.size
-        return mark
+        _append(self.folder / CHECKPOINTS, mark.line())
+        self._signed, self._mark = self.tree.size, leaf_hash(mark.line()).hex()
 
     def close(self) -> None:
         """Let go of the lock."""

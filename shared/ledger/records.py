@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
@@ -67,7 +68,10 @@ def canonical(value: Mapping[str, Any]) -> bytes:
         >>> canonical({"b": 1, "a": "e"})
         b'{"a":"e","b":1}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _spell(value).encode("ascii")
+
+
+_spell = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def parse(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise ValueError("a line must be at most 1 MiB long.")
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode("ascii"))
     except RecursionError:
         raise ValueError("a line must not be nested.") from None
     if not isinstance(value, dict) or canonical(value) != line:
@@ -109,10 +113,15 @@ def _one_of(*words: str) -> Check:
 
 def fraction(value: Any) -> bool:
     """Say whether ``value`` is the lowest-terms spelling of a fraction at or above zero."""
-    if not _FRACTION(value) or len(value) > 2000:
+    return isinstance(value, str) and _lowest(value)
+
+
+@lru_cache(maxsize=1024)
+def _lowest(value: str) -> bool:
+    if len(value) > 2000 or not _FRACTION(value):
         return False
     try:
-        return str(Fraction(str(value))) == str(value)
+        return str(Fraction(value)) == value
     except ZeroDivisionError:
         return False
 

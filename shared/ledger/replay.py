@@ -20,30 +20,39 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from shared.errors import PrivetError, UsageError
-from shared.ledger import chain
-from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint, read_checkpoint
+from shared.errors import DataError, PrivetError
+from shared.ledger import beside, chain
+from shared.ledger.checkpoint import Checkpoint, read_cosignature
 from shared.ledger.records import ClaimExceeded, LedgerFault, parse, receipt_commitment
 from shared.ledger.rules import Book
 from shared.privacy.accountant import epsilon
 
 CHECKED = (
     "every record is canonical, in sequence and chained to the one before",
-    "every checkpoint is signed, and each older tree is a prefix of the next",
+    "the last signature covers every record and every earlier checkpoint; each older tree is a "
+    "prefix of the next",
     "no round was opened twice, and rounds only went up",
     "each round started from the model that the last one left",
     "Δ2 and ρ of every sum follow from its integers; Σρ and participations stay within the cap",
     "no sum was opened with fewer devices than its minimum",
 )
+UNSIGNED_UNUSED = frozenset({"release", "metric_release", "audit"})
+"""Kinds that say nothing before they are signed: anybody could have added them."""
+POLICY_COMPARED = "policy.json is the policy whose hash the first record names"
+MODEL_COMPARED = "the model file is the one whose hash the last release names"
+POLICY_NOT_AT_HAND = (
+    "the policy: policy.json was not at hand, so it was not compared with the hash in run_open"
+)
+MODEL_NOT_AT_HAND = "the model file: it was not at hand, so it was not compared with its release"
 UNCHECKABLE = (
     "a device whose owner turned its storage back, without a hardware counter",
-    "a device that lies about the noise it added (max_colluders allows for some)",
+    "a device, or a simulation, that lies about the noise it added (max_colluders allows for some)",
     "what anybody did with data that never went through the door",
-    "records after the last checkpoint: chained, not signed",
+    "records after the last checkpoint: chained, not signed; a release there is not believed",
 )
 NOT_COSIGNED = (
-    "a history rewritten and signed again by its keeper: nobody cosigned this ledger, so that "
-    "would not show"
+    "a history rewritten and signed again by its keeper, or cut back to an older checkpoint by "
+    "anybody: nobody cosigned this ledger, so that would not show"
 )
 
 
@@ -65,6 +74,10 @@ class Replay:
     """ε of Σρ at δ; None without noise."""
     epsilon_own_round: float | None
     epsilon_own: float | None
+    policy_compared: bool = False
+    """Whether policy.json was at hand and is the one that run_open names."""
+    model_compared: bool = False
+    """The same for the model file and the last release."""
 
     def facts(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -81,6 +94,9 @@ class Replay:
             "root": self.root,
             "key": self.run["key"],
             "key_origin": self.run["key_origin"],
+            "policy": self.run["policy"],
+            "policy_compared": self.policy_compared,
+            "model_compared": self.model_compared,
             "cosigners": list(self.cosigners),
             "torn_bytes": self.torn_bytes,
             "receipts_checked": self.receipts,
@@ -109,27 +125,28 @@ class Replay:
                 }
                 for spend in book.queries.values()
             ],
-            "checked": list(CHECKED),
+            "checked": list(self.checked()),
             "cannot_be_checked": list(self.uncheckable()),
         }
 
+    def checked(self) -> tuple[str, ...]:
+        """Say what was found to hold."""
+        beside_it = ((self.policy_compared, POLICY_COMPARED), (self.model_compared, MODEL_COMPARED))
+        return (*CHECKED, *(line for compared, line in beside_it if compared))
+
     def uncheckable(self) -> tuple[str, ...]:
         """Say what nobody can tell from this ledger."""
-        return UNCHECKABLE if self.cosigners else (*UNCHECKABLE, NOT_COSIGNED)
+        beside_it = (
+            (self.policy_compared, POLICY_NOT_AT_HAND),
+            (self.model_compared or not self.book.releases, MODEL_NOT_AT_HAND),
+            (bool(self.cosigners), NOT_COSIGNED),
+        )
+        return (*UNCHECKABLE, *(line for compared, line in beside_it if not compared))
 
 
 def locate(path: Path) -> Path:
     """Return the ledger's folder for a run folder, a ledger folder or its records file."""
-    for folder in (path / "ledger", path, path.parent):
-        if (folder / chain.RECORDS).is_file():
-            return folder
-    several = sorted(found.parent.name for found in path.glob(f"*-ledger/{chain.RECORDS}"))
-    if several:
-        raise UsageError(
-            f"PATH must name one ledger, got a folder of {len(several)}.",
-            hint=f"name one of them: {', '.join(several[:8])}.",
-        )
-    raise LedgerFault("there is no records.jsonl here.", field=path.name)
+    return beside.locate(path).ledger
 
 
 def replay(
@@ -151,7 +168,8 @@ def replay(
         LedgerFault: It does not verify (exit 15).
         ClaimExceeded: It verifies and a claim is exceeded (exit 17).
     """
-    folder = locate(path)
+    place = beside.locate(path)
+    folder = place.ledger
     lines, torn = chain.split((folder / chain.RECORDS).read_bytes())
     marks, torn_mark = chain.read_checkpoints(folder)
     if torn_mark:
@@ -168,6 +186,8 @@ def replay(
     for record, tree in chain.walk(lines, marks):
         if tree.size in sizes:
             roots[tree.size] = tree.root().hex()
+        if record.seq >= marks[-1].size and record.kind in UNSIGNED_UNUSED:
+            continue
         try:
             if exceeded is None:
                 book.add(record)
@@ -176,10 +196,19 @@ def replay(
     _witnessed(witnesses, roots, marks[-1])
     if key is not None and key != marks[-1].key:
         raise LedgerFault("is not the key that was given.", record=0, field="key")
+    compared = beside.hold_policy(place, book)
     if exceeded is not None:
         raise exceeded
     _matched(handed, book, lines)
-    return _result(book, len(lines), marks, witnesses, len(torn), len(handed))
+    return _result(
+        book,
+        len(lines),
+        marks,
+        witnesses,
+        torn=len(torn),
+        receipts=len(handed),
+        compared=(compared, beside.hold_model(place, book)),
+    )
 
 
 def _result(
@@ -187,14 +216,19 @@ def _result(
     records: int,
     marks: list[Checkpoint],
     witnesses: list[Checkpoint],
+    *,
     torn: int,
-    handed: int,
+    receipts: int,
+    compared: tuple[bool, bool],
 ) -> Replay:
     """Put the result together."""
     run = book.run or {}
 
     def of(rho: Fraction) -> float | None:
-        return epsilon(rho, float(Fraction(run["delta"]))) if book.private else None
+        try:
+            return epsilon(rho, float(Fraction(run["delta"]))) if book.private else None
+        except DataError:
+            raise LedgerFault("Σρ is too large for an ε.", field=chain.RECORDS) from None
 
     own = run["trust"] != "central"
     return Replay(
@@ -206,10 +240,12 @@ def _result(
         root=marks[-1].root,
         cosigners=tuple(sorted({witness.key for witness in witnesses})),
         torn_bytes=torn,
-        receipts=handed,
+        receipts=receipts,
         epsilon=of(book.rho),
         epsilon_own_round=of(book.rho_own_round) if own else None,
         epsilon_own=of(book.rho_own) if own else None,
+        policy_compared=compared[0],
+        model_compared=compared[1],
     )
 
 
@@ -220,15 +256,14 @@ def _cosignatures(path: Path, *, must_exist: bool = False) -> list[Checkpoint]:
     lines, torn = chain.split(path.read_bytes())
     if torn:
         raise LedgerFault("the last line is cut off.", field=path.name)
-    return [
-        read_checkpoint(line, number, COSIGNATURE_LABEL, path.name)
-        for number, line in enumerate(lines, 1)
-    ]
+    return [read_cosignature(line, number, path.name) for number, line in enumerate(lines, 1)]
 
 
 def _witnessed(witnesses: list[Checkpoint], roots: dict[int, str], last: Checkpoint) -> None:
     """Hold every cosigned tree against the one that is here."""
     for witness in witnesses:
+        if witness.key == last.key:
+            raise LedgerFault("a keeper cannot cosign its own ledger.", field=chain.COSIGNATURES)
         if witness.run != last.run or roots.get(witness.size) != witness.root:
             raise LedgerFault(
                 f"what {witness.key[:16]}… cosigned at {witness.size} records is not this history; "
@@ -300,7 +335,12 @@ def text(found: Replay) -> str:
             f"Torn tail: {found.torn_bytes} bytes after record {found.records - 1} are not a whole "
             "record; the writer's next start cuts them off."
         )
-    rows.append("Checked:\n" + "\n".join(f"  + {line}" for line in CHECKED))
+    if not book.releases:
+        rows.append("No model release is in this ledger: the run is unfinished, or was cut short.")
+    if book.still_open:
+        rows.append(f"{book.still_open} sums were opened and never closed; they are charged.")
+    rows += [f"Cosigned by {key}: worth what you know of that key." for key in found.cosigners]
+    rows.append("Checked:\n" + "\n".join(f"  + {line}" for line in found.checked()))
     if found.receipts:
         rows.append(f"  + {found.receipts} receipts, each in exactly one closed round")
     rows.append("Nobody can check:\n" + "\n".join(f"  - {line}" for line in found.uncheckable()))

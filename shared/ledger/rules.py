@@ -3,9 +3,10 @@
 
 The writer applies these rules before it writes and the auditor after reading, so that one page
 decides. What they hold: the run opens once; rounds only go up; no session of a query is opened
-twice; every round starts from the model the last one left; Δ2² is at least what the mechanism
-needs; ρ is the exact fraction that follows from the integers; a sum was opened only with enough
-survivors; Σρ stays under the cap. A round is charged when it opens, whether it is released or not.
+twice; no sum invites more devices than are enrolled; every round starts from the model the last
+one left; Δ2² is at least what the mechanism needs; ρ is the exact fraction that follows from the
+integers; a sum was opened only with enough survivors; Σρ stays under the cap. A round is charged
+when it opens, whether it is released or not.
 
 Source: docs/spec/ledger.md, section "Rules"; Bun, Steinke (2016), Lemma 2.3 (Σρ).
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from shared.errors import DataError
 from shared.ledger.records import ClaimExceeded, LedgerFault, Record
+from shared.privacy.accountant import SAMPLER_DELTA
 from shared.privacy.policy import Mechanism, sensitivity_squared
 
 MECHANISM_FIELDS = (
@@ -34,10 +36,11 @@ Session = tuple[int, str, int]
 
 
 @lru_cache(maxsize=4096)
-def _mechanism(*fields: Any) -> tuple[Mechanism, str]:
-    """Return the mechanism of these fields, and its ρ as the ledger spells it."""
+def _mechanism(*fields: Any) -> tuple[Mechanism, Fraction, Fraction, str]:
+    """Return the mechanism of these fields, ρ, the own share's ρ, and ρ as the ledger spells it."""
     found = Mechanism(*fields)
-    return found, str(found.rho)
+    own = Fraction(0) if found.trust == "central" else found.own_share_rho
+    return found, found.rho, own, str(found.rho)
 
 
 @dataclass
@@ -84,6 +87,8 @@ class Book:
     mechanisms: dict[Mechanism, list[str]] = field(default_factory=dict)
     """Each distinct mechanism, and the queries that used it."""
     releases: list[dict[str, Any]] = field(default_factory=list)
+    release_record: int = 0
+    """Sequence number of the last release."""
     metrics: list[dict[str, Any]] = field(default_factory=list)
     audits: list[dict[str, Any]] = field(default_factory=list)
     receipts: dict[str, list[int]] = field(default_factory=dict)
@@ -91,7 +96,15 @@ class Book:
     _open: dict[Session, dict[str, Any]] = field(default_factory=dict)
     _seen: set[Session] = field(default_factory=set)
     _round_rho: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    _invited: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """In this round, per query: its number of sessions, and the devices invited so far."""
+    _round_own: Fraction = Fraction(0)
     _done: set[tuple[int, str]] = field(default_factory=set)
+
+    @property
+    def still_open(self) -> int:
+        """How many sums were opened and not closed: they are charged."""
+        return len(self._open)
 
     @property
     def private(self) -> bool:
@@ -118,8 +131,8 @@ class Book:
             raise LedgerFault(
                 "a cap on ρ goes with noise, none with none.", record=seq, field="rho_cap"
             )
-        if not 0 < Fraction(body["delta"]) < 1:
-            raise LedgerFault("must lie between 0 and 1.", record=seq, field="delta")
+        if not SAMPLER_DELTA < Fraction(body["delta"]) < 1:
+            raise LedgerFault("must lie between 2^-60 and 1.", record=seq, field="delta")
         self.run, self.model = body, body["model"]
 
     def _round_open(self, body: dict[str, Any], seq: int) -> None:
@@ -127,12 +140,15 @@ class Book:
         self._may_open(body, seq)
         rho, own = self._loss(body, seq)
         if number > self.last_round:
-            self.last_round, self.rounds, self._round_rho = number, self.rounds + 1, {}
+            self.last_round, self.rounds = number, self.rounds + 1
+            self._round_rho, self._round_own = {}, Fraction(0)
             self._seen.clear()
+            self._invited = {}
         self._open[key] = body
         self._seen.add(key)
         self.sums_opened += 1
         self.cohort_max = max(self.cohort_max, body["cohort_size"])
+        self._invite(body, seq)
         self._charge(body, rho, own, seq)
 
     def _may_open(self, body: dict[str, Any], seq: int) -> None:
@@ -156,6 +172,19 @@ class Book:
         if body["trust"] != self.run["trust"]:
             raise LedgerFault("is not the trust of the run.", record=seq, field="trust")
 
+    def _invite(self, body: dict[str, Any], seq: int) -> None:
+        """Refuse more devices than there are: an account is in one session of a sum at most."""
+        assert self.run is not None  # noqa: S101 - as above
+        query = body["query"]
+        sessions, invited = self._invited.get(query, (body["sessions"], 0))
+        if body["sessions"] != sessions:
+            raise LedgerFault("differs within the round.", record=seq, field="sessions")
+        invited += body["cohort_size"]
+        if invited > self.run["users"]:
+            what = f"{invited} devices are invited to one sum, {self.run['users']} are enrolled."
+            raise LedgerFault(what, record=seq, field="cohort_size")
+        self._invited[query] = sessions, invited
+
     def _loss(self, body: dict[str, Any], seq: int) -> tuple[Fraction, Fraction]:
         """Recompute Δ2² and ρ of one sum; return ρ, and ρ of the device's own share alone."""
         if not self.private:
@@ -167,22 +196,19 @@ class Book:
         if body["delta2_squared"] < least:
             raise ClaimExceeded(f"must be at least {least}.", record=seq, field="delta2_squared")
         try:
-            mechanism, rho = _mechanism(*(body[name] for name in MECHANISM_FIELDS))
+            mechanism, rho, own, spelled = _mechanism(*(body[name] for name in MECHANISM_FIELDS))
         except DataError as wrong:
             raise LedgerFault(wrong.message, record=seq, field=wrong.message.split()[0]) from None
-        if body["rho"] != rho:
-            below = body["rho"] != "none" and Fraction(body["rho"]) < mechanism.rho
+        if body["rho"] != spelled:
+            below = body["rho"] != "none" and Fraction(body["rho"]) < rho
             fault = ClaimExceeded if below else LedgerFault
-            raise fault(
-                f"the integers give ρ = {float(mechanism.rho):.9g}.", record=seq, field="rho"
-            )
+            raise fault(f"the integers give ρ = {float(rho):.9g}.", record=seq, field="rho")
         users = self.mechanisms.setdefault(mechanism, [])
         if body["query"] not in users:
             users.append(body["query"])
         shares = mechanism.noise_shares
         self.shares_min = min(self.shares_min or shares, shares)
-        own = Fraction(0) if mechanism.trust == "central" else mechanism.own_share_rho
-        return mechanism.rho, own
+        return rho, own
 
     def _charge(self, body: dict[str, Any], rho: Fraction, own: Fraction, seq: int) -> None:
         """Charge every account the dearest session of this query in this round."""
@@ -192,21 +218,29 @@ class Book:
         if spend is None:
             spend = QuerySpend(query, body["purpose"], body["dimension"], body["clipping_norm"])
             self.queries[query] = spend
-        old, old_own = self._round_rho.get(query, (Fraction(0), Fraction(0)))
-        spend.rounds += query not in self._round_rho
+        spend.dimension = max(spend.dimension, body["dimension"])
         spend.sessions = max(spend.sessions, body["sessions"])
-        self._round_rho[query] = max(old, rho), max(old_own, own)
-        if rho > old:
-            spend.rho += rho - old
-            self.rho += rho - old
-        if own > old_own:
-            self.rho_own += own - old_own
-            round_own = sum((pair[1] for pair in self._round_rho.values()), Fraction(0))
-            self.rho_own_round = max(self.rho_own_round, round_own)
+        before = self._round_rho.get(query)
+        if before is None:
+            spend.rounds += 1
+            self._spend(spend, rho, own)
+            self._round_rho[query] = rho, own
+        elif (rho, own) != before:  # another session of the same sum: the dearer one counts
+            dearest = max(before[0], rho), max(before[1], own)
+            self._spend(spend, dearest[0] - before[0], dearest[1] - before[1])
+            self._round_rho[query] = dearest
         if self.burn and self.burn[-1][0] == number:
             self.burn.pop()
         self.burn.append((number, self.rho))
         self._within_claim(seq)
+
+    def _spend(self, spend: QuerySpend, rho: Fraction, own: Fraction) -> None:
+        """Add what a round costs more than it did before this sum."""
+        spend.rho += rho
+        self.rho += rho
+        self.rho_own += own
+        self._round_own = self._round_own + own if self._round_own else own
+        self.rho_own_round = max(self.rho_own_round, self._round_own)
 
     def _within_claim(self, seq: int) -> None:
         assert self.run is not None  # noqa: S101 - as above
@@ -264,6 +298,7 @@ class Book:
         if body["round"] != self.last_round:
             raise LedgerFault(f"must be {self.last_round}, the last.", record=seq, field="round")
         self.releases.append(body)
+        self.release_record = seq
 
     def _metric_release(self, body: dict[str, Any], seq: int) -> None:
         if (body["round"], body["query"]) not in self._done:

@@ -37,8 +37,9 @@ MEAN_VARIANCE = 0.1
 """Prior variance of a coordinate of μ0."""
 VARIANCE_VARIANCE, COVARIANCE_VARIANCE = 0.3, 0.03
 """Prior variances of an entry of S − I, on and off the diagonal."""
-TYPICAL_LENGTH = 1.4
-"""A typical number of ratings is this times the squared item weight per person."""
+TYPICAL = 0.9
+"""Part of the typical number of ratings that counts: people vary, and what the short histories
+lack the long ones do not make up."""
 NARROWEST, WIDEST = -0.8, 30.0
 """Bounds of what a round may add to a variance, as a part of it."""
 
@@ -84,7 +85,7 @@ def feature_covariance(tower: Tower, statistics: ItemStatistics) -> Floats:
 
 
 def prior_frame(
-    tower: Tower, statistics: ItemStatistics, prior: Prior, users: int, length: int
+    tower: Tower, statistics: ItemStatistics, prior: Prior, ratings: float, length: int
 ) -> Frame:
     """Choose the coordinates of one round from what is public.
 
@@ -92,7 +93,7 @@ def prior_frame(
         tower: The tower before any trunk round.
         statistics: Item weights.
         prior: What earlier rounds said of people.
-        users: People in the sum.
+        ratings: What `typical_length` says of how many ratings a person has.
         length: Of the vector of `population_prior`, see `prior_length`.
 
     Returns:
@@ -100,9 +101,8 @@ def prior_frame(
     """
     values, vectors = np.linalg.eigh(prior.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
-    ratings = TYPICAL_LENGTH * (statistics.weight.sum() / users) ** 2
     seen = tower.features @ root
-    gram = ratings / NOISE_VARIANCE * (seen * statistics.share[:, None]).T @ seen
+    gram = TYPICAL * ratings / NOISE_VARIANCE * (seen * statistics.share[:, None]).T @ seen
     information, axes = np.linalg.eigh(gram)
     information = np.maximum(information[::-1], 1e-9)
     pairs = math.isqrt(2 * (length - len(information)))  # p² < p (p + 1) < (p + 1)²

@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 import typer
 
 from shared.errors import DataError, UsageError
-from shared.ledger import chain, replay
-from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint
+from shared.ledger import beside, chain, replay
+from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint, public_hex
 from shared.ledger.records import ClaimExceeded, LedgerFault
 
 audit = typer.Typer(
@@ -36,13 +36,21 @@ def replay_(
     form: Form = "text",
 ) -> None:
     """Recompute everything that a ledger claims."""
+    from simulation.audit import published
+
     try:
         found = replay.replay(path, key=key, cosigned=cosigned, receipts=receipts)
+        sums = published.hold(beside.locate(path), found)
     except (LedgerFault, ClaimExceeded) as wrong:
         if form == "json":
             typer.echo(json.dumps(replay.failure(wrong), indent=1))
         raise
-    typer.echo(json.dumps(found.facts(), indent=1) if form == "json" else replay.text(found))
+    if form == "json":
+        typer.echo(json.dumps(found.facts() | {"sums_compared": sums}, indent=1))
+        return
+    typer.echo(replay.text(found))
+    if sums is not None:
+        typer.echo(f"Published sums: {sums}, hashed again; they are those that the ledger names.")
 
 
 @audit.command()
@@ -92,6 +100,8 @@ def verify(
         typer.echo(json.dumps(found.facts(), indent=1))
         return
     typer.echo("The page, its facts and its ledger agree, and the signature is good.")
+    if not pages.pictures_agree(report):
+        typer.echo("The pictures were drawn by another version of the library: not compared.")
     if key is None:
         typer.echo("The signing key is the ledger's own; pass --key to pin one that you know.")
     typer.echo(replay.text(found))
@@ -110,6 +120,8 @@ def cosign(
 
     signer = load_key(key)
     found = replay.replay(ledger, cosigned=previous)
+    if public_hex(signer) == found.run["key"]:
+        raise UsageError("a keeper cannot cosign its own ledger.", hint="use another key.")
     mark = Checkpoint.sign(
         signer,
         COSIGNATURE_LABEL,

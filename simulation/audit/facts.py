@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facts of a report, read from a run folder and from nowhere else.
 
-What is read: `ledger/` (replayed; every figure of the guarantee comes from it), `policy.json`
-(operator, purpose, retention, justification, region, valid_until), `config.toml` (tuning, data,
-seed), `env.json` (versions), `metrics.jsonl` (keys that start with `released/`) and the size of
-`model.safetensors`. `private/` is never opened. A fact that nobody stated is None, and the page
+What is read: `ledger/` (replayed; every figure comes from it, released metrics too), `policy.json`
+(held against the ledger; operator, purpose, retention, justification, region, valid_until),
+`config.toml` (tuning, seeds), `env.json` (versions) and `model.safetensors` (held against its
+release). `private/` is never opened. A fact that nobody stated is None, and the page
 prints it in red.
 """
 
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from shared.errors import DataError
-from shared.ledger import chain
-from shared.ledger.replay import Replay, locate, replay
+from shared.ledger import beside, chain
+from shared.ledger.replay import Replay, replay
 from shared.privacy import odds
 from shared.privacy.accountant import epsilon
+from simulation.audit import published
 
 VERSION = 1
 Facts = dict[str, Any]
@@ -34,38 +37,55 @@ def gather(run: Path) -> Facts:
         ClaimExceeded: It verifies and a claim is exceeded.
         DataError: A file of the run is not readable.
     """
-    ledger = locate(run)
-    found = replay(ledger)
-    variant = ledger.name.removesuffix("ledger")  # "seed3-" where a run has several seeds
-    home = ledger.parent if ledger.name.endswith("ledger") else ledger
-    variant = variant if home != ledger else ""
-    policy = _json(home / f"{variant}policy.json")
-    stated = {"policy": policy, "config": _toml(home / "config.toml")}
-    stated |= {"env": _json(home / "env.json"), "metrics": _last(home / f"{variant}metrics.jsonl")}
-    model = home / f"{variant}model.safetensors"
-    return summarise(found, stated, model.stat().st_size if model.exists() else None) | {
-        "ledger": contents(ledger),
-    }
+    found, place = replay(run), beside.locate(run)
+    policy, model = place.file(beside.POLICY), place.file(beside.MODEL)
+    home = place.home or place.ledger
+    files = {"config": _toml(home / "config.toml"), "env": _json(_read(home / "env.json"), "env")}
+    seeds = len(list(home.glob(f"seed*-ledger/{chain.RECORDS}"))) if place.variant else 1
+    stated = files | {"seeds": seeds, "sums_compared": published.hold(place, found)}
+    return summarise(
+        found,
+        stated,
+        policy=_read(policy) if policy else None,
+        model=_model(model) if model and found.model_compared else None,
+    ) | {"ledger": contents(place.ledger)}
+
+
+def _model(path: Path) -> Facts:
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
 
 
 def contents(ledger: Path) -> dict[str, list[str]]:
     """Return the ledger's own lines, so that a report carries its proof."""
     files = (chain.RECORDS, chain.CHECKPOINTS, chain.COSIGNATURES)
     return {
-        name: (ledger / name).read_text("ascii").splitlines()
+        name: (ledger / name).read_bytes().decode("latin-1").split("\n")
         for name in files
         if (ledger / name).exists()
     }
 
 
-def summarise(found: Replay, stated: Mapping[str, Any], model_bytes: int | None) -> Facts:
-    """Turn a replay and what a run states into the facts of a report."""
+def summarise(
+    found: Replay, stated: Mapping[str, Any], *, policy: str | None, model: Facts | None
+) -> Facts:
+    """Turn a replay and what a run states into the facts of a report.
+
+    Args:
+        found: The replay of its ledger.
+        stated: `config`, `env`, `seeds`, `sums_compared`: what the run's owner states.
+        policy: The text of policy.json, None where it was not at hand.
+        model: Size and hash of the model file, if it is the released one.
+    """
+    found = replace(found, model_compared=model is not None)  # `verify` compares its hash
     book, run = found.book, found.run
-    flat = {name: _flat(stated.get(name, {})) for name in ("policy", "config", "env", "metrics")}
+    flat = {name: _flat(stated.get(name, {})) for name in ("config", "env")}
+    flat["policy"] = _flat(_json(policy, "policy") if policy is not None else {})
     return {
         "v": VERSION,
-        "stated": {name: dict(stated.get(name, {})) for name in flat},
-        "model_bytes": model_bytes,
+        "stated": dict(stated),
+        "policy": policy,
+        "model": model,
         "warning": _warning(run["noise"]),
         "replay": _plain(found.facts()),
         "when": {"first": _day(book.first_at), "last": _day(book.last_at)},
@@ -73,9 +93,9 @@ def summarise(found: Replay, stated: Mapping[str, Any], model_bytes: int | None)
         "odds": _odds(found),
         "accounts": [_accounts(found, count) for count in (2, 5)],
         "protected": _protected(found),
-        "trust": _trust(found, model_bytes),
-        "exceptions": [*_together(found, flat["config"]), *_exceptions(found)],
-        "fields": _fields(found, flat),
+        "trust": _trust(found, model),
+        "exceptions": [*_together(found, flat, stated["seeds"]), *_exceptions(found)],
+        "fields": _fields(found, flat, model, stated["sums_compared"]),
         "attacks": [dict(audit) for audit in book.audits],
         "burn": [[number, number_of(rho)] for number, rho in book.burn],
         "queries_long": [
@@ -164,7 +184,7 @@ def _protected(found: Replay) -> list[Facts]:
     trust, all_rounds, one = found.run["trust"], found.epsilon, found.epsilon_own_round
     if all_rounds is None:
         return [{"who": "everybody", "epsilon": None, "why": "no noise was added"}]
-    whole = f"{all_rounds:.2f}"
+    whole = f"{all_rounds:.3f}"
     own = f"{one:.1f} for one round; {found.epsilon_own:.1f} for all" if one is not None else None
     shares = f"at least {found.book.shares_min} honest shares of noise in every sum"
     rows = {
@@ -185,15 +205,20 @@ def _protected(found: Replay) -> list[Facts]:
         ],
     }[trust]
     rows += [
-        ("anybody who gets the model", whole, "the model is made of the noised sums alone"),
+        (
+            "anybody who gets the model",
+            f"at most {whole}" if trust == "local" else whole,
+            "the model is made of the noised sums alone",
+        ),
         ("somebody on the network", "no content", "they see that a device takes part, and when"),
     ]
     return [{"who": who, "epsilon": value, "why": why} for who, value, why in rows]
 
 
-def _trust(found: Replay, model_bytes: int | None) -> list[Facts]:
+def _trust(found: Replay, model: Facts | None) -> list[Facts]:
     """Who sees what, could do what, and what stands against it."""
     central, noised = found.run["trust"] == "central", found.book.private
+    size = model["bytes"] if model else None
     sees = "each round's noised sum, who takes part"
     if central or not noised:
         sees = "each round's sum before noise" if noised else "each round's exact sum"
@@ -222,16 +247,17 @@ def _trust(found: Replay, model_bytes: int | None) -> list[Facts]:
         },
         {
             "who": "the public",
-            "sees": f"the released model{f' ({model_bytes} bytes)' if model_bytes else ''}",
+            "sees": f"the released model{f' ({size:,} bytes)' if size else ''}",
             "could": "test guesses about a person on it",
             "defence": "the noise: ε as above" if noised else "nothing: no noise",
         },
     ]
 
 
-def _together(found: Replay, config: Mapping[str, str]) -> list[str]:
+def _together(found: Replay, flat: Mapping[str, Mapping[str, str]], beside_it: int) -> list[str]:
     """Say what the seeds of one folder cost together: each is a release on the same data."""
-    seeds = int(config.get("seeds", "1"))
+    told = (flat[name].get("seeds", "1") for name in ("policy", "config"))
+    seeds = max(beside_it, *(int(word) for word in told if word.isdecimal()), 1)
     if seeds < 2 or found.epsilon is None or not found.book.rho:
         return []
     value = epsilon(seeds * found.book.rho, float(Fraction(found.run["delta"])))
@@ -253,6 +279,12 @@ def _exceptions(found: Replay) -> list[str]:
             "The ledger is signed with a key made for this run: the signature shows that "
             "nothing changed since, not who wrote it."
         )
+    rows += [
+        f"Cosigned by {key}: worth what you know of whoever holds that key."
+        for key in found.cosigners
+    ]
+    if Fraction(run["delta"]) > Fraction(1, 10 * max(run["users"], 1)):
+        rows.append("δ is larger than 1 in ten times the number of accounts.")
     if not found.cosigners:
         rows.append(
             "No cosigner: a history rewritten and signed again by its keeper would not show."
@@ -263,6 +295,12 @@ def _exceptions(found: Replay) -> list[str]:
         rows.append(f"A sum of {book.cohort_max} devices is larger than one secure sum (1,000).")
     if book.private and 0 < book.shares_min < 16 and run["trust"] == "distributed":
         rows.append("DEMO: fewer than 16 shares of noise in a sum.")
+    if book.still_open:
+        rows.append(f"{book.still_open} sums were opened and never closed; they are charged.")
+    if not book.releases:
+        rows.append("No model release is in this ledger: the run is unfinished, or was cut short.")
+    if not found.policy_compared:
+        rows.append("The policy was not at hand: it was not compared with the ledger.")
     if book.discarded:
         rows.append(f"{book.discarded} sums were discarded; they are charged all the same.")
     if found.torn_bytes:
@@ -276,7 +314,12 @@ def _exceptions(found: Replay) -> list[str]:
     return rows
 
 
-def _fields(found: Replay, flat: Mapping[str, Mapping[str, str]]) -> list[Facts]:
+def _fields(
+    found: Replay,
+    flat: Mapping[str, Mapping[str, str]],
+    model: Facts | None,
+    sums: int | None,
+) -> list[Facts]:
     """The table after the registry's schema and NIST SP 800-226; None is not stated."""
     run, book = found.run, found.book
     policy, config, env = flat["policy"], flat["config"], flat["env"]
@@ -286,7 +329,6 @@ def _fields(found: Replay, flat: Mapping[str, Mapping[str, str]]) -> list[Facts]
         for value in (delta, delta / 10, delta / 1000)
     )
     released = dict(book.metrics[-1]["figures"]) if book.metrics else {}
-    released |= {k: v for k, v in flat["metrics"].items() if k.startswith("released/")}
     simulated = run["origin"] == "simulation"
     versions = ", ".join(f"{name} {value}" for name, value in sorted(env.items())[:8])
     audits = "; ".join(f"{a['name']}: {a['verdict']} ({a['method']})" for a in book.audits)
@@ -358,6 +400,9 @@ def _fields(found: Replay, flat: Mapping[str, Mapping[str, str]]) -> list[Facts]
             f"ledger signed by {run['key'][:16]}…, made for the "
             f"{run['key_origin']}; {len(found.cosigners)} cosigners",
         ),
+        ("Security", "policy", _policy_words(found)),
+        ("Security", "model file", _model_words(found, model)),
+        ("Security", "published sums", _sums_words(found, sums)),
         ("Security", "software", versions or None),
         (
             "Retention",
@@ -373,6 +418,29 @@ def _fields(found: Replay, flat: Mapping[str, Mapping[str, str]]) -> list[Facts]
         ("Justification", "why this ε", policy.get("justification")),
     ]
     return [{"group": group, "name": name, "value": value} for group, name, value in rows]
+
+
+def _policy_words(found: Replay) -> str | None:
+    """Say which policy; None, so red, where nobody compared it."""
+    name = found.run["policy"]
+    return f"SHA-256 {name}; its text is in this report" if found.policy_compared else None
+
+
+def _model_words(found: Replay, model: Facts | None) -> str:
+    """Say what became of the comparison with the last release."""
+    if model is not None:
+        return f"SHA-256 {model['sha256']}, {model['bytes']:,} bytes: the file of the last release"
+    if not found.book.releases:
+        return "no model was released"
+    if found.run["noise"] != "os":
+        return "not published; its hash is keyed, so that nobody can test guesses on it"
+    return "not at hand: not compared with its release"
+
+
+def _sums_words(found: Replay, sums: int | None) -> str:
+    if sums is None:
+        return "not at hand: not compared with the ledger"
+    return f"{sums}, hashed again when this report was made: as the ledger names them"
 
 
 def _several(found: Replay) -> str:
@@ -404,14 +472,20 @@ def _day(seconds: int) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d") if seconds else None
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """Read an object; floats become strings, so that the facts stay canonical."""
-    if not path.exists():
-        return {}
+def _read(path: Path) -> str:
+    """Return the text of a file, an empty object where there is none."""
     try:
-        value = json.loads(path.read_text("utf-8"), parse_float=str)
+        return path.read_bytes().decode("utf-8") if path.exists() else "{}"
     except ValueError:
-        raise DataError(f"{path.name} must be JSON.", hint="is the run folder whole?") from None
+        raise DataError(f"{path.name} must be UTF-8.", hint="is the run folder whole?") from None
+
+
+def _json(text: str, name: str) -> dict[str, Any]:
+    """Read an object; floats become strings, so that the facts stay canonical."""
+    try:
+        value = json.loads(text, parse_float=str)
+    except (ValueError, RecursionError):
+        raise DataError(f"{name}.json must be JSON.", hint="is the run folder whole?") from None
     return _plain(value) if isinstance(value, dict) else {}
 
 
@@ -423,15 +497,3 @@ def _toml(path: Path) -> dict[str, Any]:
     except ValueError:
         raise DataError(f"{path.name} must be TOML.", hint="is the run folder whole?") from None
     return {name: _plain(entry) for name, entry in _flat(value).items()}
-
-
-def _last(path: Path) -> dict[str, Any]:
-    """Read the newest value of each released figure; any other figure is left where it is."""
-    rows: dict[str, Any] = {}
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-        try:
-            value = json.loads(line, parse_float=str)
-        except ValueError:
-            raise DataError(f"{path.name} must be JSON lines.", hint="is it whole?") from None
-        rows |= {k: v for k, v in value.items() if k.startswith("released/")}
-    return rows

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from shared.errors import DataError, StoreLocked, VerificationError
+from shared.ledger import beside, chain
 from shared.ledger.checkpoint import public_hex
 from shared.ledger.records import canonical
 from shared.ledger.replay import Replay, replay
@@ -97,7 +98,7 @@ def write(run: Path, out: Path, *, key: Ed25519PrivateKey | None = None) -> Writ
     """
     if key is None and (kept := run_key(run)).exists():
         key = load_key(kept)
-    facts = gather(run)
+    facts = gather(run) | {"drawn_by": pictures.DRAWN_BY}
     body = canonical(facts)
     page = render(facts, body).encode("utf-8")
     if len(page) > MAX_HTML_BYTES:  # a long run: the ledger stays in the JSON file alone
@@ -147,24 +148,48 @@ def verify(report: Path, *, key: str | None = None) -> Replay:
     page = _read(page_path)
     body = _carried(page, json_path)
     facts = _facts(body)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, lines in facts["ledger"].items():
-            (Path(folder) / Path(name).name).write_text("".join(f"{x}\n" for x in lines), "ascii")
-        found = replay(Path(folder))
-    again = summarise(found, facts["stated"], facts["model_bytes"]) | {"ledger": facts["ledger"]}
+    found = _replayed(facts)
+    _model_of_release(facts["model"], found)
+    again = summarise(found, facts["stated"], policy=facts["policy"], model=facts["model"])
+    again["ledger"] = facts["ledger"]
     for name in again:
         if again[name] != facts.get(name):
             raise VerificationError(
                 f"the summary must follow from the ledger; `{name}` does not.",
                 hint="the report was changed, or made by another version.",
             )
-    if _bare(page.decode("utf-8", "replace")) != _bare(render(facts, b"")):
+    shown, ours = page.decode("utf-8", "replace"), render(facts, b"")
+    if _bare(shown) != _bare(ours):
         raise VerificationError(
             "the page must say what its ledger says, and it does not.",
             hint="make the report again from the run.",
         )
+    _pictures(_PICTURE.findall(shown), _PICTURE.findall(ours), facts["drawn_by"])
     _signed(report.with_suffix(".sig"), page, body, key or found.run["key"])
     return found
+
+
+def _replayed(facts: Facts) -> Replay:
+    """Replay the ledger that a report carries, with the policy that it carries beside it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "ledger"
+        folder.mkdir()
+        for file, lines in facts["ledger"].items():
+            (folder / Path(file).name).write_bytes("\n".join(lines).encode("latin-1"))
+        if facts["policy"] is None:
+            return replay(folder / chain.RECORDS)
+        (Path(name) / beside.POLICY).write_bytes(facts["policy"].encode("utf-8"))
+        return replay(Path(name))
+
+
+def _model_of_release(model: Facts | None, found: Replay) -> None:
+    """Hold the hash that the page shows against the last release."""
+    released = found.book.releases
+    if model is not None and not (released and released[-1]["file"] == model["sha256"]):
+        raise VerificationError(
+            "the model file must be that of the last release, `model` names another.",
+            hint="the report was changed.",
+        )
 
 
 def _carried(page: bytes, json_path: Path) -> bytes:
@@ -193,7 +218,7 @@ def _facts(body: bytes) -> dict[str, Any]:
         facts = json.loads(body)
         if canonical(facts) != body or not isinstance(facts["ledger"], dict):
             raise ValueError
-        if not {"stated", "model_bytes", "fields", "replay"} <= facts.keys():
+        if not {"stated", "policy", "model", "fields", "replay", "drawn_by"} <= facts.keys():
             raise ValueError
     except (ValueError, KeyError, TypeError):
         raise VerificationError("the JSON is not a report's.", hint="get it anew.") from None
@@ -203,6 +228,25 @@ def _facts(body: bytes) -> dict[str, Any]:
 def _bare(page: str) -> str:
     """Return the page without pictures and without what it carries."""
     return _EMBEDDED.sub("", _PICTURE.sub("", page))
+
+
+def pictures_agree(report: Path) -> bool:
+    """Say whether the pictures of a page are those that this machine draws from its facts."""
+    page = _read(report.with_suffix(".html"))
+    facts = _facts(_carried(page, report.with_suffix(".json")))
+    drawn = pictures.draw(facts).values()
+    return all(page.count(picture.strip().encode()) == 1 for picture in drawn)
+
+
+def _pictures(shown: list[str], ours: list[str], drawn_by: str) -> None:
+    """Refuse other pictures; those of another version of the library may differ, not deceive."""
+    other = drawn_by != pictures.DRAWN_BY
+    if shown == ours or (other and all(map(pictures.harmless, shown))):
+        return
+    raise VerificationError(
+        "the pictures must show what the ledger says, and they do not.",
+        hint="make the report again from the run.",
+    )
 
 
 def _sign(key: Ed25519PrivateKey, page: bytes, body: bytes) -> bytes:

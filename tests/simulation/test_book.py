@@ -136,8 +136,9 @@ def test_report_of_one_seed_states_what_all_seeds_cost(
     ledger, page = tmp_path / "r" / "seed6-ledger", str(tmp_path / "r.html")
     facts = gather(ledger)
     assert "One of 2 seeds" in facts["exceptions"][0]
-    assert facts["stated"]["policy"]["tuning"]
-    assert facts["model_bytes"]
+    assert '"tuning"' in facts["policy"]
+    assert facts["model"]["bytes"]
+    assert facts["stated"]["sums_compared"] == replay(ledger).book.released
     assert privet.main(["audit", "report", str(ledger), "--out", page]) == 0
     assert privet.main(["audit", "verify", page]) == 0
     assert privet.main(["audit", "replay", str(tmp_path / "r")]) == 2

@@ -44,7 +44,10 @@ def run_open(**changes):
 
 def round_open(number, query="trunk_items", sigma2=2_000_000, session=0, noise=True, **changes):
     dimension, norm = 5046, 4096
-    fields = ("distributed", 943, 849, 0, dimension, norm)
+    trust = changes.get("trust", "distributed")
+    if trust != "distributed":
+        sigma2 *= 849  # one share carries what 849 carry together
+    fields = (trust, 943, 849, 0, dimension, norm)
     delta2 = sensitivity_squared(dimension, norm)
     mechanism = Mechanism(*fields, delta2, sigma2) if noise else None
     body = {
@@ -91,7 +94,8 @@ def history(rounds, **opening):
     steps = [("run_open", run_open(**opening))]
     for number in range(1, rounds + 1):
         query, sigma2 = ("item_sums", 20_000) if number == 1 else ("trunk_items", 2_000_000)
-        steps.append(("round_open", round_open(number, query, sigma2, noise=noise)))
+        trust = {"trust": opening["trust"]} if "trust" in opening else {}
+        steps.append(("round_open", round_open(number, query, sigma2, noise=noise, **trust)))
         steps.append(("round_close", round_close(number, query)))
     final = {"name": "model", "round": rounds, "model": digest(f"model {rounds}")}
     steps.append(("release", final | {"file": digest("file")}))
@@ -110,7 +114,7 @@ def write(folder, steps, key=KEY):
 def forge(folder, steps, key=KEY):
     """Write without the writer's rules: what a keeper who lies can sign."""
     folder.mkdir(parents=True, exist_ok=True)
-    prev, tree, lines, marks = NO_PREVIOUS, Frontier(), [], []
+    prev, tree, lines, marks, before = NO_PREVIOUS, Frontier(), [], [], NO_PREVIOUS
     for seq, (kind, body) in enumerate(steps):
         line = Record(seq, kind, 1_790_000_000, prev, body).line()
         prev = leaf_hash(line).hex()
@@ -119,9 +123,16 @@ def forge(folder, steps, key=KEY):
         if kind == "round_close" or seq == len(steps) - 1:
             root, run = tree.root().hex(), steps[0][1]["run"]
             mark = Checkpoint.sign(
-                key, CHECKPOINT_LABEL, run=run, size=tree.size, root=root, at=1_790_000_000
+                key,
+                CHECKPOINT_LABEL,
+                run=run,
+                size=tree.size,
+                root=root,
+                at=1_790_000_000,
+                prev=before,
             )
             marks.append(mark.line() + b"\n")
+            before = leaf_hash(mark.line()).hex()
     (folder / chain.RECORDS).write_bytes(b"".join(lines))
     (folder / chain.CHECKPOINTS).write_bytes(b"".join(marks))
     return folder

@@ -26,7 +26,7 @@ def tower(catalogue):
 
 @pytest.fixture
 def frame(tower):
-    return prior_frame(tower, _statistics(), Prior.standard(SIZE), 12, LENGTH)
+    return prior_frame(tower, _statistics(), Prior.standard(SIZE), 60.0, LENGTH)
 
 
 def _statistics():
@@ -46,7 +46,7 @@ def _crowd(tower, prior, users, rng, ratings=20):
 
 def test_prior_frame_spans_the_prior_and_puts_the_best_known_first(tower):
     wide = Prior(np.diag(np.linspace(0.5, 4.0, SIZE)), np.zeros(SIZE))
-    frame = prior_frame(tower, _statistics(), wide, 12, LENGTH)
+    frame = prior_frame(tower, _statistics(), wide, 60.0, LENGTH)
     np.testing.assert_allclose(frame.basis @ frame.basis.T, wide.covariance, atol=1e-12)
     assert np.all(np.diff(frame.known) <= 1e-12)
     assert frame.known[0] < 1.0
@@ -54,8 +54,8 @@ def test_prior_frame_spans_the_prior_and_puts_the_best_known_first(tower):
 
 
 def test_prior_frame_knows_less_where_people_rated_less(tower):
-    few = prior_frame(tower, _statistics(), Prior.standard(SIZE), 100, LENGTH)
-    many = prior_frame(tower, _statistics(), Prior.standard(SIZE), 10, LENGTH)
+    few = prior_frame(tower, _statistics(), Prior.standard(SIZE), 5.0, LENGTH)
+    many = prior_frame(tower, _statistics(), Prior.standard(SIZE), 50.0, LENGTH)
     assert np.all(few.known < many.known)
 
 
@@ -77,7 +77,7 @@ def test_prior_vector_keeps_the_norm_of_the_moments(tower, frame):
 
 def test_prior_vector_asks_for_pairs_of_the_best_known_alone(tower):
     length = prior_length(SIZE, 5)
-    frame = prior_frame(tower, _statistics(), Prior.standard(SIZE), 12, length)
+    frame = prior_frame(tower, _statistics(), Prior.standard(SIZE), 60.0, length)
     vector = prior_vector(tower, frame.basis, frame.pairs, np.arange(4), np.ones(4))
     assert frame.pairs == 5
     assert vector.shape == (length,) == (SIZE + 15,)
@@ -95,7 +95,7 @@ def _learnt(tower, truth):
     statistics = ItemStatistics(tower.offset, np.full(40, 600 * 0.1), tower.log_weight)
     prior = Prior.standard(SIZE)
     for _ in range(ROUNDS_FREE):
-        frame = prior_frame(tower, statistics, prior, 600, LENGTH)
+        frame = prior_frame(tower, statistics, prior, 20.0, LENGTH)
         start = tower.shifted(prior.mean)
         answers = [prior_vector(start, frame.basis, SIZE, *person) for person in people]
         prior = prior_step(np.sum(answers, axis=0), 0.0, 600, frame, prior)

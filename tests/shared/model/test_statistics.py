@@ -13,6 +13,7 @@ from shared.model.statistics import (
     item_sums_rows,
     mean_variance,
     row_scale,
+    typical_length,
 )
 from tests.shared.model.conftest import made_up_catalogue
 
@@ -101,18 +102,30 @@ def test_denoise_means_returns_the_regression_where_nothing_is_known():
 
 
 def test_row_scale_follows_how_much_people_rate():
-    assert row_scale(6.0 * 943, 943) == pytest.approx(0.107, abs=1e-3)
-    assert row_scale(1.8 * 943, 943) == pytest.approx(0.356, abs=1e-3)
-    assert row_scale(-50.0, 943) == 1.0
+    assert row_scale(6.0 * 943, 943, 0.8) == pytest.approx(0.107, abs=1e-3)
+    assert row_scale(1.8 * 943, 943, 0.8) == pytest.approx(0.356, abs=1e-3)
+    assert row_scale(-50.0, 943, 0.8) == 1.0
 
 
 def test_mean_variance_is_the_prior_where_nothing_is_known():
-    unknown = mean_variance(ItemStatistics.empty(3), 0.9, 10)
+    unknown = mean_variance(ItemStatistics.empty(3), 0.9, 10, 0.8)
     np.testing.assert_allclose(unknown, 0.38**2)
 
 
 def test_mean_variance_falls_with_weight_and_rises_with_noise():
     statistics = ItemStatistics(np.zeros(3), np.array([1.0, 5.0, 50.0]), np.zeros(3))
-    quiet, noisy = mean_variance(statistics, 0.3, 10), mean_variance(statistics, 3.0, 10)
+    quiet, noisy = (mean_variance(statistics, noise, 10, 0.8) for noise in (0.3, 3.0))
     assert np.all(np.diff(quiet) < 0.0)
     assert np.all(quiet < noisy)
+
+
+@pytest.mark.parametrize("count_scale", [0.8, 1.5])
+def test_typical_length_is_what_people_rated(count_scale):
+    rng = np.random.default_rng(4)
+    weight = np.zeros(200)
+    for _ in range(100):
+        mine = rng.choice(200, 40, replace=False)
+        rows = item_sums_rows(rng.normal(0.0, 1.0, 40), count_scale=count_scale)
+        weight[mine] += 1.0 / np.linalg.norm(rows)
+    statistics = ItemStatistics(np.zeros(200), weight, np.zeros(200))
+    assert typical_length(statistics, 100, count_scale) == pytest.approx(40, rel=0.1)
