@@ -104,6 +104,7 @@ def restricted(model: SharedModel, rows: Ints) -> SharedModel:
         catalogue=_some(model.catalogue, rows),
         statistics=model.statistics.take(rows),
         tower=tower,
+        interest=model.interest.take(rows),
         comment_mean=None if mean is None else mean[rows],
     )
 
