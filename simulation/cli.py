@@ -15,7 +15,8 @@ Style = Literal["text", "json"]
 FormatOption = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
 
 RESERVED = {
-    "objective": "--objective",
+    "diversity": "--diversity",
+    "public_comments": "--public-comments",
     "canaries": "--canaries",
 }
 """Flags of the contract that no release has built yet."""
@@ -27,12 +28,10 @@ def simulate(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; flags win over it.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="random, u1..u5, leave-one-out, users or items.")
+        str | None, typer.Option(help="random, u1..u5, leave-one-out, one-random, users, items.")
     ] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
-    target_epsilon: Annotated[
-        float | None, typer.Option(help="Epsilon to reach; 8, health 2.")
-    ] = None,
+    target_epsilon: Annotated[float | None, typer.Option(help="Epsilon to reach; 8.")] = None,
     noise_multiplier: Annotated[
         float | None, typer.Option(help="Noise over sensitivity of the single equal Gaussian.")
     ] = None,
@@ -68,17 +67,18 @@ def simulate(
     blocks: Annotated[
         str | None, typer.Option(help="Trunk blocks: items,network; a public rule.")
     ] = None,
-    objective: Annotated[str | None, typer.Option(hidden=True)] = None,
-    diversity: Annotated[float | None, typer.Option(help="Unlikeness in lists, 0 to 1; 0.")] = None,
-    public_comments: Annotated[
-        float | None, typer.Option(help="Share of training comments to publish; none.")
+    objective: Annotated[
+        str | None, typer.Option(help="balanced, ratings or ranking: what budget serves.")
     ] = None,
+    diversity: Annotated[str | None, typer.Option(hidden=True)] = None,
+    public_comments: Annotated[str | None, typer.Option(hidden=True)] = None,
     canaries: Annotated[str | None, typer.Option(hidden=True)] = None,
     style: FormatOption = "text",
 ) -> None:
     """Run a private federation on ratings, on one machine.
 
-    Reserved, not built yet: --objective, --canaries, --engine ray|flower.
+    Reserved, not built yet: --diversity, --public-comments,
+    --canaries, --engine ray|flower.
     """
     given = dict(locals())
     _refuse_reserved(given)
@@ -198,8 +198,7 @@ def show(run: Annotated[Path, typer.Argument()], style: FormatOption = "text") -
 def compare(
     run: Annotated[list[Path], typer.Argument(help="Two runs or more.")],
     plot: Annotated[
-        Path | None,
-        typer.Option(help="Write an SVG picture: RMSE against epsilon, or the price of diversity."),
+        Path | None, typer.Option(help="Write RMSE against epsilon as an SVG picture.")
     ] = None,
     style: FormatOption = "text",
 ) -> None:
@@ -215,10 +214,9 @@ def compare(
         )
     rows = compared([read_result(path) for path in run])
     if plot is not None:
-        from simulation.plots import accuracy_against_diversity, rmse_against_epsilon
+        from simulation.plots import rmse_against_epsilon
 
-        varied = len({row.get("diversity") for row in rows}) > 1
-        replace_file(plot, (accuracy_against_diversity if varied else rmse_against_epsilon)(rows))
+        replace_file(plot, rmse_against_epsilon(rows))
     if style == "json":
         typer.echo(json.dumps(rows, ensure_ascii=False))
     else:

@@ -98,8 +98,8 @@ def test_plan_follows_a_given_budget(plan: Make) -> None:
 
 
 def test_plan_refuses_a_query_that_is_not_built(plan: Make) -> None:
-    with pytest.raises(UsageError, match="rank_weights"):
-        plan(budget={"item_sums": 0.5, "rank_weights": 0.5})
+    with pytest.raises(UsageError, match="offset_prior"):
+        plan(budget={"item_sums": 0.5, "offset_prior": 0.5})
 
 
 def test_plan_spends_a_small_budget_on_item_sums_alone(plan: Make) -> None:

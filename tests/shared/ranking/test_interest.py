@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interest: one score, whole or in parts, and the list that is made of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shared.catalogue import Catalogue
+from shared.model.interest import NAMES, InterestModel
+from shared.ranking import interest as module
+from shared.ranking.interest import Interest
+from shared.ranking.scores import ItemSide
+from shared.ranking.shortlist import quick_scores
+from shared.schema import Ints
+
+
+@pytest.fixture
+def ready(catalogue: Catalogue, model: InterestModel) -> Interest:
+    return Interest.of(catalogue, model)
+
+
+def test_score_of_some_items_is_that_of_all(ready: Interest, history: Ints) -> None:
+    some = np.array([5, 40, 2])
+    np.testing.assert_allclose(ready.score(history, some), ready.score(history)[some], rtol=1e-6)
+
+
+def test_score_does_not_depend_on_blocks(
+    ready: Interest, history: Ints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ready.score(history)
+    monkeypatch.setattr(module, "BLOCK", 7)
+    np.testing.assert_allclose(ready.score(history), whole, rtol=1e-6)
+
+
+def test_rank_is_the_order_of_the_score_without_the_history(ready: Interest, history: Ints) -> None:
+    ranked = ready.rank(history, 100)
+    assert sorted([*ranked, *history]) == list(range(60))
+    score = ready.score(history)
+    assert (np.diff(score[ranked]) <= 0).all()
+
+
+def test_rank_of_a_shortlist_keeps_the_best_when_the_catalogue_is_large(
+    ready: Interest, history: Ints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ready.rank(history, 3)
+    monkeypatch.setattr(module, "SHORTLIST", 35)
+    np.testing.assert_array_equal(ready.rank(history, 3), whole)
+
+
+def test_quick_scores_equal_the_score_but_for_the_joint_likeness(
+    side: ItemSide, model: InterestModel, history: Ints
+) -> None:
+    weights = model.weights.copy()
+    weights[[name.startswith("joint") for name in NAMES]] = 0.0
+    quick = quick_scores(side, model, history, weights)
+    full = Interest(side, model).score(history, weights=weights)
+    np.testing.assert_allclose(quick, full, rtol=1e-4, atol=1e-5)
+
+
+def test_score_serves_somebody_without_a_history(ready: Interest) -> None:
+    none = np.zeros(0, dtype=np.int64)
+    assert np.isfinite(ready.score(none)).all()
+    assert len(ready.rank(none, 10)) == 10
+
+
+def test_untrained_interest_ranks_by_popularity_and_likeness(
+    catalogue: Catalogue, history: Ints
+) -> None:
+    rng = np.random.default_rng(2)
+    untrained = InterestModel.untrained(catalogue, np.zeros(60), np.zeros(60))
+    popular = replace(untrained, popularity=rng.normal(size=60))
+    score = Interest.of(catalogue, popular).score(history)
+    assert np.corrcoef(score, popular.popularity)[0, 1] > 0.5
+    assert np.isfinite(Interest.of(catalogue, untrained).score(history)).all()
