@@ -11,78 +11,78 @@ import numpy as np
 
 from shared.catalogue import Catalogue
 from shared.model.history import History
+from shared.model.interest import NAMES
 from shared.model.kernel import likeness
 from shared.model.released import SharedModel
-from shared.ranking import AGE, CATEGORY, POPULARITY, TEXT, recency_weights
+from shared.ranking.contexts import shared_terms, taste
+from shared.ranking.interest import Interest
+from shared.ranking.scores import context_scores
+from shared.ranking.shortlist import quick_scores
 from shared.schema import Floats, Ints
 
 Terms = dict[str, Floats]
-"""Additive terms of a score by name, each (I,); their sum ranks."""
-RECENT = 60
-"""Events of the history that the time term looks at."""
-GRID = 512
-"""Ages at which the rough score knows likeness by time."""
+"""Additive terms of a score by kind, one number an item; their sum ranks."""
+KINDS = {
+    "text": "text",
+    "category": "category",
+    "time": "time",
+    "age": "time",
+    "joint": "joint",
+    "popularity": "popularity",
+    "liking": "liking",
+    "learned": "taste",
+}
+"""Kind of a score, by the first word of its name."""
 
 
-def interest_terms(model: SharedModel, history: History) -> Terms:
-    """Score every item for the owner, term by term.
+class Scorer:
+    """A model made ready to score for one owner.
 
     Args:
         model: The released model, or what stands in before the first one.
         history: The owner's ratings, oldest first. Private.
-
-    Returns:
-        Popularity, and likeness to the history by text, category and time. Private.
     """
-    catalogue, items = model.catalogue, history.items
-    terms = {"popularity": POPULARITY * model.tower.log_weight}
-    if len(items) == 0:
-        return terms
-    weights = recency_weights(len(items))
-    for name, weight, vectors in (
-        ("text", TEXT, catalogue.text),
-        ("category", CATEGORY, catalogue.categories),
-    ):
-        if vectors.shape[1]:
-            terms[name] = np.asarray(weight * (vectors @ (weights @ vectors[items])))
-    recent = catalogue.log_age[items[-RECENT:]]
-    gaps = np.abs(catalogue.log_age[:, None] - recent)  # (I, n)
-    return terms | {"time": np.asarray(AGE * np.exp(-gaps) @ recency_weights(len(recent)))}
+
+    def __init__(self, model: SharedModel, history: History) -> None:
+        self.interest = _ready(model)
+        self.items = history.items
+        self.weights = self.interest.weights(history.items)
+        """θ_u, (S,): solved from the owner's own choices. Private."""
+
+    def quick(self) -> Floats:
+        """Score the whole catalogue nearly, for a shortlist, (I,). Private."""
+        side, model = self.interest.side, self.interest.model
+        return quick_scores(side, model, self.items, self.weights)
+
+    def terms(self, rows: Ints) -> Terms:
+        """Score some items exactly, term by term; the sum is what `Interest.score` gives.
+
+        Args:
+            rows: Rows of the catalogue, (r,).
+
+        Returns:
+            One array a kind, (r,). Private.
+        """
+        side, model = self.interest.side, self.interest.model
+        ends = np.array([len(self.items)])
+        scores = context_scores(side, self.items, ends, rows)[:, 0] * self.weights[:, None]
+        found: Terms = {}
+        for name, score in zip(NAMES, scores, strict=True):
+            kind = KINDS[name.partition("_")[0]]
+            found[kind] = found.get(kind, 0.0) + score
+        shared = shared_terms(side, model, taste(side, self.items, ends), rows)[0]
+        found["taste"] = found["taste"] + shared
+        return found
 
 
-def rough_interest(model: SharedModel, history: History) -> Floats:
-    """Score every item nearly as `interest_terms` does, but cheaply: for a shortlist, (I,).
-
-    Likeness by text is read off the principal components of the text (32 numbers an item instead
-    of hundreds), at the scale at which they agree best with the full vectors of the owner's items;
-    likeness by time off a grid; the rest is exact.
-    """
-    catalogue, items = model.catalogue, history.items
-    score = POPULARITY * model.tower.log_weight
-    if len(items) == 0:
-        return score
-    weights = recency_weights(len(items))
-    profile = np.zeros(catalogue.features.shape[1])
-    for block in catalogue.blocks:
-        if block.kind == "text" and catalogue.text.shape[1]:
-            part = catalogue.features[items, block.start : block.stop]
-            full, small = catalogue.text[items[-RECENT:]], part[-RECENT:]
-            scale = _agreement(full @ full.T, small @ small.T)
-            profile[block.start : block.stop] = TEXT * scale * (weights @ part)
-    score = score + catalogue.features @ profile
-    if catalogue.categories.shape[1]:
-        score += CATEGORY * (catalogue.categories @ (weights @ catalogue.categories[items]))
-    ages = catalogue.log_age
-    recent, oldest = ages[items[-RECENT:]], float(ages.max())
-    grid = np.linspace(0.0, oldest, GRID)
-    closeness = np.exp(-np.abs(grid[:, None] - recent)) @ recency_weights(len(recent))
-    nearest = (ages * ((GRID - 1) / max(oldest, 1e-12)) + 0.5).astype(np.intp)
-    return np.asarray(score + AGE * closeness[nearest])
+_LAST: list[tuple[SharedModel, Interest]] = []
 
 
-def _agreement(full: Floats, small: Floats) -> float:
-    """Return the factor that brings small likenesses nearest to the full ones."""
-    return float((full * small).sum() / max(float((small * small).sum()), 1e-12))
+def _ready(model: SharedModel) -> Interest:
+    """Make a model ready once: the page asks for the same one again and again. Public."""
+    if not _LAST or _LAST[0][0] is not model:
+        _LAST[:] = [(model, Interest.of(model.catalogue, model.interest))]
+    return _LAST[0][1]
 
 
 def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
@@ -91,7 +91,11 @@ def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
 
 
 def restricted(model: SharedModel, rows: Ints) -> SharedModel:
-    """Return the model of some items only, in their order; no score of an item changes."""
+    """Return the model of some items only, in their order, for ratings and likeness.
+
+    No rating changes. Interest is not restricted, since it compares an item with all others: ask
+    a `Scorer` of the whole model.
+    """
     tower = replace(
         model.tower,
         features=model.tower.features[rows],

@@ -19,7 +19,7 @@ import numpy as np
 
 from client.encoder import CharacterEncoder
 from client.recommending import explain, recommend, shortlist
-from client.scoring import interest_terms
+from client.scoring import Scorer
 from shared.catalogue import Catalogue, FeatureBlock
 from shared.features import build_catalogue, item_text
 from shared.model.history import History
@@ -94,12 +94,12 @@ def shortlist_recall() -> None:
     model = SharedModel.before_any_release(listed)
     kept = []
     for own in devices_of(dataset, dataset.interactions):
-        kept.append(np.isin(_exact(model, own), shortlist(model, own)).mean())
+        kept.append(np.isin(_exact(model, own), shortlist(Scorer(model, own), 6000)).mean())
     print(f"{'ten best of 6,000 items in the shortlist':<44} {np.mean(kept):7.1%}")
 
 
 def _exact(model: SharedModel, own: History) -> np.ndarray:
-    score = np.asarray(sum(interest_terms(model, own).values()))
+    score = np.asarray(sum(Scorer(model, own).terms(np.arange(6000)).values()))
     score[own.items] = -np.inf
     return np.argsort(-score, kind="stable")[:10]
 
