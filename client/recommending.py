@@ -43,7 +43,7 @@ class Reason:
     """One reason, without words: the page and the commands put it into the owner's language."""
 
     kind: str
-    """A kind of `client.scoring.KINDS`, or "new" where the score has nothing to say."""
+    """A term of `client.scoring.Scorer`, or "new" where the score has nothing to say."""
     item: int | None = None
     """Rated item behind it, a row of the catalogue; None where others than the owner are."""
     categories: tuple[int, ...] = ()
@@ -240,7 +240,7 @@ def _reason(near: _Near, kind: str, place: int) -> Reason:
 def _parts(near: _Near, kind: str, place: int) -> Floats:
     """Return how alike an item is to each rated one in one respect, (n,)."""
     history, catalogue = near.history.items, near.model.catalogue
-    if kind == "joint":
+    if kind == "likeness":
         return alike(near.model, history, np.array([place])).ravel()
     if kind == "time":
         return np.asarray(np.exp(-np.abs(catalogue.log_age[history] - catalogue.log_age[place])))

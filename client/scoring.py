@@ -5,34 +5,35 @@ Everything that the page and the commands compute for the owner goes through the
 that a better score or network is taken in here and nowhere else.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shared.catalogue import Catalogue
 from shared.model.history import History
-from shared.model.interest import NAMES
 from shared.model.kernel import likeness
 from shared.model.released import SharedModel
-from shared.ranking.contexts import shared_terms, taste
 from shared.ranking.interest import Interest
-from shared.ranking.scores import context_scores
 from shared.ranking.shortlist import quick_scores
 from shared.schema import Floats, Ints
 
 Terms = dict[str, Floats]
 """Additive terms of a score by kind, one number an item; their sum ranks."""
-KINDS = {
-    "text": "text",
-    "category": "category",
-    "time": "time",
-    "age": "time",
-    "joint": "joint",
-    "popularity": "popularity",
-    "liking": "liking",
-    "learned": "taste",
-}
-"""Kind of a score, by the first word of its name."""
+KINDS = {"learned": "taste", "item": "popularity"}
+"""Terms of `shared.ranking.interest` that an owner need not tell from another."""
+
+
+@dataclass
+class _Kept:
+    """What the last call made ready: the page asks about the same model and owner again."""
+
+    model: SharedModel
+    interest: Interest
+    items: Ints
+    weights: Floats
+
+
+_LAST: list[_Kept] = []
 
 
 class Scorer:
@@ -44,15 +45,19 @@ class Scorer:
     """
 
     def __init__(self, model: SharedModel, history: History) -> None:
-        self.interest = _ready(model)
         self.items = history.items
-        self.weights = self.interest.weights(history.items)
+        last = _LAST[0] if _LAST and _LAST[0].model is model else None
+        self.interest = last.interest if last else Interest.of(model.catalogue, model.interest)
+        if last is None or not np.array_equal(last.items, self.items):
+            weights = self.interest.weights(self.items)
+            last = _Kept(model, self.interest, self.items, weights)
+            _LAST[:] = [last]
+        self.weights = last.weights
         """θ_u, (S,): solved from the owner's own choices. Private."""
 
     def quick(self) -> Floats:
         """Score the whole catalogue nearly, for a shortlist, (I,). Private."""
-        side, model = self.interest.side, self.interest.model
-        return quick_scores(side, model, self.items, self.weights)
+        return quick_scores(self.interest.side, self.interest.model, self.items, self.weights)
 
     def terms(self, rows: Ints) -> Terms:
         """Score some items exactly, term by term; the sum is what `Interest.score` gives.
@@ -63,26 +68,12 @@ class Scorer:
         Returns:
             One array a kind, (r,). Private.
         """
-        side, model = self.interest.side, self.interest.model
-        ends = np.array([len(self.items)])
-        scores = context_scores(side, self.items, ends, rows)[:, 0] * self.weights[:, None]
         found: Terms = {}
-        for name, score in zip(NAMES, scores, strict=True):
-            kind = KINDS[name.partition("_")[0]]
-            found[kind] = found.get(kind, 0.0) + score
-        shared = shared_terms(side, model, taste(side, self.items, ends), rows)[0]
-        found["taste"] = found["taste"] + shared
+        parts = self.interest.terms(self.items, rows, weights=self.weights)
+        for name, part in parts.items():
+            kind = KINDS.get(name, name)
+            found[kind] = found.get(kind, 0.0) + part
         return found
-
-
-_LAST: list[tuple[SharedModel, Interest]] = []
-
-
-def _ready(model: SharedModel) -> Interest:
-    """Make a model ready once: the page asks for the same one again and again. Public."""
-    if not _LAST or _LAST[0][0] is not model:
-        _LAST[:] = [(model, Interest.of(model.catalogue, model.interest))]
-    return _LAST[0][1]
 
 
 def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
@@ -91,10 +82,9 @@ def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
 
 
 def restricted(model: SharedModel, rows: Ints) -> SharedModel:
-    """Return the model of some items only, in their order, for ratings and likeness.
+    """Return the model of some items only, in their order; no rating and no likeness changes.
 
-    No rating changes. Interest is not restricted, since it compares an item with all others: ask
-    a `Scorer` of the whole model.
+    For interest ask a `Scorer` of the whole model: θ_u is solved against all other items.
     """
     tower = replace(
         model.tower,
@@ -108,6 +98,7 @@ def restricted(model: SharedModel, rows: Ints) -> SharedModel:
         catalogue=_some(model.catalogue, rows),
         statistics=model.statistics.take(rows),
         tower=tower,
+        interest=model.interest.take(rows),
         comment_mean=None if mean is None else mean[rows],
     )
 

@@ -9,7 +9,7 @@
 Everything after `ask` is post-processing of noisy sums: it costs no budget.
 
 Source: RECIPE RANKING; Gavish and Donoho (2017), "Optimal shrinkage of singular values", for the
-noise edge; Efron and Morris (1973) for shrinkage with known variance.
+noise's edge; Efron and Morris (1973) for shrinkage with known variance.
 """
 
 import math
@@ -33,15 +33,15 @@ WEIGHTS_SD = 0.05
 """How far people's mean step is from zero, typically; what noise exceeds is shrunk away."""
 EARLY_ROUNDS = 2
 """Rounds of `rank_weights` before M; the rest come last."""
-BILINEAR_STEP = 0.2
+BILINEAR_STEP = 0.3
 EDGE = 0.5
-"""M's singular values are lowered by this part of the noise's largest."""
+"""M's eigenvalues are lowered by this part of the noise's largest."""
 TASTE_SPREAD = 0.45
 """Spread of recent taste beside that of single events: what is left after its mean."""
-ITEM_SD, FACTOR_SD = 0.35, 0.2
+ITEM_SD, FACTOR_SD = 0.4, 0.22
 """Prior standard deviations of an item's own term and of its factors."""
-CURVATURE = 0.7
-"""Share of the choice model's variance in a choice: mean of p(1 − p) at the chosen item."""
+CURVATURE = 1.0
+"""Curvature of the loss in an item's own term per unit of its weight, both at norm 1."""
 CHOICE_VARIANCE = 0.13
 """Variance of people's rows per unit of curvature: their typical scale at norm 1."""
 
@@ -123,15 +123,19 @@ def learn_bilinear(
 
 
 def above_edge(raw: Floats, variance: float) -> Floats:
-    """Lower the singular values of a noisy matrix (p, p) by a part of the noise's largest, 2σ√p.
+    """Return M from its noisy estimate (p, p): symmetric, and of the rank that the noise allows.
+
+    What draws people from one taste to another draws them back as well; taking both as one halves
+    the variance. The noise's largest eigenvalue is then 2σ√(p/2): all are lowered by a part of it.
 
     Example:
-        >>> above_edge(np.diag([3.0, 0.5]), 0.5).round(3).tolist()
+        >>> above_edge(np.diag([3.0, -0.5]), 1.0).round(3).tolist()
         [[2.0, 0.0], [0.0, 0.0]]
     """
-    left, values, right = np.linalg.svd(raw)
-    edge = EDGE * 2.0 * math.sqrt(variance * len(raw))
-    return np.asarray((left * np.maximum(values - edge, 0.0)) @ right)
+    values, vectors = np.linalg.eigh((raw + raw.T) / 2.0)
+    edge = EDGE * 2.0 * math.sqrt(variance * len(raw) / 2.0)
+    lowered = np.sign(values) * np.maximum(np.abs(values) - edge, 0.0)
+    return np.asarray((vectors * lowered) @ vectors.T)
 
 
 def with_directions(
@@ -213,7 +217,7 @@ def learn_terms(
         terms = terms_step(terms, total.reshape(len(rows), width), asked.noise_std, curvature)
         items = np.zeros((len(place), width))
         items[rows] = terms.items
-        model = replace(model, items=items)
+        model = model.with_items(items)
     return model
 
 

@@ -15,8 +15,6 @@ Style = Literal["text", "json"]
 FormatOption = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
 
 RESERVED = {
-    "diversity": "--diversity",
-    "public_comments": "--public-comments",
     "canaries": "--canaries",
 }
 """Flags of the contract that no release has built yet."""
@@ -31,7 +29,9 @@ def simulate(
         str | None, typer.Option(help="random, u1..u5, leave-one-out, one-random, users, items.")
     ] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
-    target_epsilon: Annotated[float | None, typer.Option(help="Epsilon to reach; 8.")] = None,
+    target_epsilon: Annotated[
+        float | None, typer.Option(help="Epsilon to reach; 8, health 2.")
+    ] = None,
     noise_multiplier: Annotated[
         float | None, typer.Option(help="Noise over sensitivity of the single equal Gaussian.")
     ] = None,
@@ -70,15 +70,16 @@ def simulate(
     objective: Annotated[
         str | None, typer.Option(help="balanced, ratings or ranking: what budget serves.")
     ] = None,
-    diversity: Annotated[str | None, typer.Option(hidden=True)] = None,
-    public_comments: Annotated[str | None, typer.Option(hidden=True)] = None,
+    diversity: Annotated[float | None, typer.Option(help="Unlikeness in lists, 0 to 1; 0.")] = None,
+    public_comments: Annotated[
+        float | None, typer.Option(help="Share of training comments to publish; none.")
+    ] = None,
     canaries: Annotated[str | None, typer.Option(hidden=True)] = None,
     style: FormatOption = "text",
 ) -> None:
     """Run a private federation on ratings, on one machine.
 
-    Reserved, not built yet: --diversity, --public-comments,
-    --canaries, --engine ray|flower.
+    Reserved, not built yet: --canaries, --engine ray|flower.
     """
     given = dict(locals())
     _refuse_reserved(given)
@@ -198,7 +199,8 @@ def show(run: Annotated[Path, typer.Argument()], style: FormatOption = "text") -
 def compare(
     run: Annotated[list[Path], typer.Argument(help="Two runs or more.")],
     plot: Annotated[
-        Path | None, typer.Option(help="Write RMSE against epsilon as an SVG picture.")
+        Path | None,
+        typer.Option(help="Write an SVG picture: RMSE against epsilon, or the price of diversity."),
     ] = None,
     style: FormatOption = "text",
 ) -> None:
@@ -214,9 +216,10 @@ def compare(
         )
     rows = compared([read_result(path) for path in run])
     if plot is not None:
-        from simulation.plots import rmse_against_epsilon
+        from simulation.plots import accuracy_against_diversity, rmse_against_epsilon
 
-        replace_file(plot, rmse_against_epsilon(rows))
+        varied = len({row.get("diversity") for row in rows}) > 1
+        replace_file(plot, (accuracy_against_diversity if varied else rmse_against_epsilon)(rows))
     if style == "json":
         typer.echo(json.dumps(rows, ensure_ascii=False))
     else:

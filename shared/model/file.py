@@ -81,6 +81,7 @@ def _interest(read: dict[str, Floats], catalogue: Catalogue) -> InterestModel:
         (width, factors),
         (width,),
         (items, 1 + factors),
+        (1,),
     )
     if wanted != tuple(getattr(model, part.name).shape for part in INTEREST):
         raise ValueError("the arrays of interest do not fit together")

@@ -5,12 +5,12 @@ s_uj = ⟨θ_u, scores_uj⟩ + c_uᵀ M x_j + ⟨δ_j, (1, Uᵀ(c_u − c̄))⟩
 `shared.ranking` computes it; here stands what of it is shared. See ARCHITECTURE, "The model".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shared.catalogue import Catalogue
-from shared.schema import Floats
+from shared.schema import Floats, Ints
 
 NAMES = (
     "text_recent",
@@ -81,12 +81,27 @@ class InterestModel:
     """c̄, taste of the average event, (p,)."""
     items: Floats
     """δ_j, an item's own term and its factors, (I, 1 + k)."""
+    spread: Floats
+    """Spread of all factors over the whole catalogue, (1,); 1 while nothing is known."""
 
     @property
     def learned(self) -> Floats:
-        """Factors of the items in units of their spread, (I, k); zeros while nothing is known."""
-        factors = self.items[:, 1:]
-        return np.asarray(factors / max(float(factors.std()), 1e-9)) if factors.size else factors
+        """Factors of the items in units of their spread, (I, k)."""
+        return self.items[:, 1:] / self.spread
+
+    def with_items(self, items: Floats) -> "InterestModel":
+        """Return the model with other terms of its items, (I, 1 + k)."""
+        spread = float(items[:, 1:].std()) if items.shape[1] > 1 else 0.0
+        return replace(self, items=items, spread=np.array([spread or 1.0]))
+
+    def take(self, rows: Ints) -> "InterestModel":
+        """Return the model of some items, in their order; no score of an item changes."""
+        return replace(
+            self,
+            popularity=self.popularity[rows],
+            liking=self.liking[rows],
+            items=self.items[rows],
+        )
 
     @classmethod
     def untrained(cls, catalogue: Catalogue, popularity: Floats, liking: Floats) -> "InterestModel":
@@ -107,6 +122,7 @@ class InterestModel:
             directions=np.zeros((0, 0)),
             centre=np.zeros(0),
             items=np.zeros((len(popularity), 1)),
+            spread=np.ones(1),
         )
 
     def vectors(self, catalogue: Catalogue) -> Floats:

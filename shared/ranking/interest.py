@@ -11,13 +11,23 @@ import numpy as np
 
 from shared.catalogue import Catalogue
 from shared.metrics import top_k
-from shared.model.interest import InterestModel
+from shared.model.interest import NAMES, InterestModel
 from shared.ranking.contexts import contexts_of, shared_terms, taste
 from shared.ranking.scores import ItemSide, context_scores
 from shared.ranking.shortlist import SHORTLIST, quick_scores
 from shared.ranking.weights import own_weights
 from shared.schema import Floats, Ints
 
+GROUPS = {
+    "popularity": ("popularity",),
+    "liking": ("liking",),
+    "text": ("text",),
+    "category": ("category",),
+    "time": ("time", "age"),
+    "likeness": ("joint",),
+    "learned": ("learned",),
+}
+"""Names of terms in explanations, by how the names of their scores begin."""
 BLOCK = 4096
 """Items scored at once: keeps the comparison of a long history with a catalogue small."""
 
@@ -62,6 +72,32 @@ class Interest:
             rest = shared_terms(self.side, self.model, c, block)[0]
             score[start : start + BLOCK] = theta @ scores + rest
         return score
+
+    def terms(
+        self, history: Ints, items: Ints, *, weights: Floats | None = None
+    ) -> dict[str, Floats]:
+        """Return what a score is made of, for explanations: terms that sum to it.
+
+        Args:
+            history: Items the owner took up, oldest first, (n,). Private.
+            items: What to explain, (N,).
+            weights: θ_u where it is known already.
+
+        Returns:
+            By the keys of `GROUPS`, then "taste" (M and the items' factors) and "item" (the items'
+            own terms), (N,) each. Private.
+        """
+        theta = self.weights(history) if weights is None else weights
+        ends = np.array([len(history)])
+        scores = context_scores(self.side, history, ends, items)[:, 0] * theta[:, None]
+        parts = {
+            group: scores[[name.startswith(starts) for name in NAMES]].sum(axis=0)
+            for group, starts in GROUPS.items()
+        }
+        own = self.model.items[items, 0]
+        c = taste(self.side, history, ends)
+        rest = shared_terms(self.side, self.model, c, items)[0]
+        return parts | {"taste": rest - own, "item": own}
 
     def rank(self, history: Ints, count: int, *, weights: Floats | None = None) -> Ints:
         """Return the items an owner would choose next, best first, without those of the history.

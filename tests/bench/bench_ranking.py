@@ -36,6 +36,7 @@ def made_up(rng: np.random.Generator) -> Interest:
         rng.standard_normal((32, 4)) / 4,
         np.zeros(32),
         rng.standard_normal((ITEMS, 5)) / 5,
+        np.full(1, 0.2),
     )
     return Interest.of(catalogue, model)
 

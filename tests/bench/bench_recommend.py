@@ -76,6 +76,13 @@ def in_process() -> None:
     less = np.array([5, 77])
     timed("ten best of 10^5 items", lambda: recommend(model, own), 20)
     timed("the same with two items unwanted", lambda: recommend(model, own, less=less), 20)
+    turns = [own, History(own.items[1:], own.ratings[1:])]
+
+    def after_a_rating() -> None:
+        turns.reverse()
+        recommend(model, turns[0])
+
+    timed("the same after a new rating", after_a_rating)
     timed("one explanation among 10^5 items", lambda: explain(model, own, 7), 20)
 
 

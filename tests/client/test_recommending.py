@@ -8,7 +8,8 @@ import pytest
 
 from client import recommending
 from client.recommending import Reason, explain, recommend, shortlist
-from client.scoring import KINDS, Scorer, alike, restricted
+from client.scoring import Scorer, alike, restricted
+from client.texts import texts
 from shared.errors import UsageError
 from shared.model.history import History
 from shared.model.network import Network, NetworkShape, initial_network
@@ -94,7 +95,7 @@ def test_recommend_before_the_first_model_goes_by_likeness(own):
     found = recommend(before, own, 10)
     kinds = {reason.kind for one in found for reason in one.reasons}
     assert "popularity" not in kinds
-    assert {"text", "category", "joint"} & kinds
+    assert {"text", "category", "likeness"} & kinds
 
 
 def test_reasons_name_rated_items_and_shared_categories(model, own):
@@ -146,9 +147,24 @@ def test_explain_keeps_its_sum_with_a_network(model, own):
 def test_terms_add_up_to_the_interest(model, own):
     rows = np.array([3, 40, 77])
     terms = Scorer(model, own).terms(rows)
-    assert set(terms) == set(KINDS.values())
+    for kind in terms:
+        assert f"reason.{kind}" in texts("en")
     score = Interest.of(model.catalogue, model.interest).score(own.items, rows)
     assert sum(terms.values()) == pytest.approx(score)
+
+
+def test_weights_of_the_owner_are_solved_once_a_history(model, own, monkeypatch):
+    calls = []
+    solve = Interest.weights
+    monkeypatch.setattr(
+        Interest, "weights", lambda self, items: calls.append(1) or solve(self, items)
+    )
+    first = Scorer(model, own).weights
+    assert Scorer(model, own).weights is first
+    shorter = History(own.items[:-1], own.ratings[:-1])
+    assert not np.array_equal(Scorer(model, shorter).weights, first)
+    assert len(calls) <= 2
+    assert np.array_equal(Scorer(replace(model), own).weights, first)
 
 
 @pytest.mark.parametrize("size", [20, 60])

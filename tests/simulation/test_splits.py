@@ -169,7 +169,9 @@ def test_official_folds_of_ml_100k_share_no_test_row():
 
 
 def test_unknown_fold_is_refused_with_the_names_there_are(town):
-    with pytest.raises(UsageError, match="random, leave-one-out, one-random, users, items") as wrong:
+    with pytest.raises(
+        UsageError, match="random, leave-one-out, one-random, users, items"
+    ) as wrong:
         split(town, "u1")
     assert "official folds" in wrong.value.hint
 

@@ -30,6 +30,7 @@ def model(catalogue: Catalogue) -> InterestModel:
         directions=rng.normal(size=(WIDTH, FACTORS)) * 0.2,
         centre=rng.normal(size=WIDTH) * 0.1,
         items=rng.normal(size=(ITEMS, 1 + FACTORS)) * 0.3,
+        spread=np.full(1, 0.3),
     )
 
 

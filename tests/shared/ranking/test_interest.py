@@ -58,6 +58,30 @@ def test_quick_scores_equal_the_score_but_for_the_joint_likeness(
     np.testing.assert_allclose(quick, full, rtol=1e-4, atol=1e-5)
 
 
+def test_terms_sum_to_the_score(ready: Interest, history: Ints) -> None:
+    items = np.array([3, 9, 50])
+    terms = ready.terms(history, items)
+    np.testing.assert_allclose(sum(terms.values()), ready.score(history, items), atol=1e-6)
+    assert len(terms) == 9
+
+
+def test_scores_of_some_items_do_not_change_when_the_rest_is_left_out(
+    catalogue: Catalogue, model: InterestModel, history: Ints
+) -> None:
+    rows = np.concatenate([history, [0, 1, 2]])
+    some = replace(
+        catalogue,
+        features=catalogue.features[rows],
+        text=catalogue.text[rows],
+        categories=catalogue.categories[rows],
+        log_age=catalogue.log_age[rows],
+    )
+    short = Interest.of(some, model.take(rows))
+    alone = short.score(np.arange(len(history)), weights=model.weights)
+    whole = Interest.of(catalogue, model).score(history, rows, weights=model.weights)
+    np.testing.assert_allclose(alone, whole, rtol=1e-5)
+
+
 def test_score_serves_somebody_without_a_history(ready: Interest) -> None:
     none = np.zeros(0, dtype=np.int64)
     assert np.isfinite(ready.score(none)).all()
