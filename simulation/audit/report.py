@@ -30,7 +30,8 @@ from shared.ledger.checkpoint import public_hex
 from shared.ledger.records import canonical
 from shared.ledger.replay import Replay, replay
 from simulation.audit import pictures
-from simulation.audit.facts import Facts, gather, summarise
+from simulation.audit.facts import gather, summarise
+from simulation.audit.figures import Facts
 
 LABEL = b"privet/report/v1\n"
 MAX_HTML_BYTES = 400_000
