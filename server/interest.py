@@ -137,9 +137,8 @@ def above_edge(raw: Floats, variance: float) -> Floats:
     values, vectors = np.linalg.eigh((raw + raw.T) / 2.0)
     lowered = np.sign(values) * np.maximum(np.abs(values) - EDGE * edge, 0.0)
     left, rest, right = np.linalg.svd((raw - raw.T) / 2.0)
-    return np.asarray(
-        (vectors * lowered) @ vectors.T + (left * np.maximum(rest - edge, 0.0)) @ right
-    )
+    one_way = (left * np.maximum(rest - edge, 0.0)) @ right
+    return np.asarray((vectors * lowered) @ vectors.T + one_way)
 
 
 def with_directions(
