@@ -94,10 +94,8 @@ def stored_answer(outbox: Record | None, config: Signed, session: str) -> Contri
     """Return the bytes of the first try, None where there was none."""
     if outbox is None or outbox["status"] not in ("ready", "sent"):
         return None
-    if (outbox["session"], outbox["config"]) != (
-        session,
-        config.payload.decode("ascii", "replace"),
-    ):
+    asked = (session, config.payload.decode("ascii", "replace"), config.signature.hex())
+    if (outbox["session"], outbox["config"], outbox["signature"]) != asked:
         return None
     return Contribution(unpack(outbox["residues"], "<u4").astype(np.uint32))
 
@@ -182,6 +180,7 @@ def _charge(
     outbox: Record = {
         "session": session,
         "config": config.payload.decode("ascii"),
+        "signature": config.signature.hex(),
         "act": receipt.act,
         "status": "charged",
         "residues": "",

@@ -91,20 +91,28 @@ def follow(
     }
     for figure, values in (("hr@10", hits), ("auc", beaten)):
         found |= {f"{name}_{figure}": _mean(column) for name, column in values.items()}
-    moved = profile_drift(model.catalogue, devices, later)
+    users = np.unique(later.users).tolist()
+    before = [devices[user].items for user in users]
+    after = [np.append(devices[user].items, later.items[later.users == user]) for user in users]
+    moved = profile_drift(model.catalogue, before, after)
     return found | {"events": len(errors["frozen"]), "profile_drift": moved}
 
 
-def profile_drift(catalogue: Catalogue, devices: Sequence[History], later: Interactions) -> float:
-    """Say how far the text profiles of people move through their latest ratings; private."""
-    ends = []
-    for user in np.unique(later.users).tolist():
-        old = devices[user].items
-        whole = np.concatenate([old, later.items[later.users == user]])
-        ends.append([profile_of(catalogue.text[i], RATED_ALPHA).vector for i in (old, whole)])
+def profile_drift(catalogue: Catalogue, before: Sequence[Ints], after: Sequence[Ints]) -> float:
+    """Say how far text profiles of people move, mean of 1 − cosine; private.
+
+    Args:
+        catalogue: Public text.
+        before: Items of each person's earlier history, oldest first. Private.
+        after: Items of the later one, which begins with the earlier. Private.
+    """
     size = catalogue.text.shape[1]
-    both = np.array(ends).reshape(len(ends), 2, size)
-    return drift(both[:, 0], both[:, 1])
+    ends = [
+        [profile_of(catalogue.text[items], RATED_ALPHA).vector for items in both]
+        for both in zip(before, after, strict=True)
+    ]
+    table = np.array(ends).reshape(len(ends), 2, size)
+    return drift(table[:, 0], table[:, 1])
 
 
 def _with(device: History, items: Ints, ratings: Floats) -> History:

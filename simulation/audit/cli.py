@@ -15,7 +15,7 @@ import typer
 
 from shared.errors import DataError, UsageError
 from shared.ledger import beside, chain, replay
-from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint
+from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint, public_hex
 from shared.ledger.records import ClaimExceeded, LedgerFault
 
 audit = typer.Typer(
@@ -120,6 +120,8 @@ def cosign(
 
     signer = load_key(key)
     found = replay.replay(ledger, cosigned=previous)
+    if public_hex(signer) == found.run["key"]:
+        raise UsageError("a keeper cannot cosign its own ledger.", hint="use another key.")
     mark = Checkpoint.sign(
         signer,
         COSIGNATURE_LABEL,
@@ -128,7 +130,7 @@ def cosign(
         root=found.root,
         at=int(time.time()),
     )
-    for path in (beside.locate(ledger).ledger / chain.COSIGNATURES, *([out] if out else [])):
+    for path in (replay.locate(ledger) / chain.COSIGNATURES, *([out] if out else [])):
         with path.open("ab") as file:
             file.write(mark.line() + b"\n")
             file.flush()

@@ -41,7 +41,8 @@ def gather(run: Path) -> Facts:
     policy, model = place.file(beside.POLICY), place.file(beside.MODEL)
     home = place.home or place.ledger
     files = {"config": _toml(home / "config.toml"), "env": _json(_read(home / "env.json"), "env")}
-    stated = files | {"sums_compared": published.hold(place, found)}
+    seeds = len(list(home.glob(f"seed*-ledger/{chain.RECORDS}"))) if place.variant else 1
+    stated = files | {"seeds": seeds, "sums_compared": published.hold(place, found)}
     return summarise(
         found,
         stated,
@@ -72,7 +73,7 @@ def summarise(
 
     Args:
         found: The replay of its ledger.
-        stated: `config`, `env`, `sums_compared`: what the run's owner states.
+        stated: `config`, `env`, `seeds`, `sums_compared`: what the run's owner states.
         policy: The text of policy.json, None where it was not at hand.
         model: Size and hash of the model file, if it is the released one.
     """
@@ -93,7 +94,7 @@ def summarise(
         "accounts": [_accounts(found, count) for count in (2, 5)],
         "protected": _protected(found),
         "trust": _trust(found, model),
-        "exceptions": [*_together(found, flat["config"]), *_exceptions(found)],
+        "exceptions": [*_together(found, flat, stated["seeds"]), *_exceptions(found)],
         "fields": _fields(found, flat, model, stated["sums_compared"]),
         "attacks": [dict(audit) for audit in book.audits],
         "burn": [[number, number_of(rho)] for number, rho in book.burn],
@@ -253,9 +254,10 @@ def _trust(found: Replay, model: Facts | None) -> list[Facts]:
     ]
 
 
-def _together(found: Replay, config: Mapping[str, str]) -> list[str]:
+def _together(found: Replay, flat: Mapping[str, Mapping[str, str]], beside_it: int) -> list[str]:
     """Say what the seeds of one folder cost together: each is a release on the same data."""
-    seeds = int(config.get("seeds", "1"))
+    told = (flat[name].get("seeds", "1") for name in ("policy", "config"))
+    seeds = max(beside_it, *(int(word) for word in told if word.isdecimal()), 1)
     if seeds < 2 or found.epsilon is None or not found.book.rho:
         return []
     value = epsilon(seeds * found.book.rho, float(Fraction(found.run["delta"])))
@@ -277,6 +279,12 @@ def _exceptions(found: Replay) -> list[str]:
             "The ledger is signed with a key made for this run: the signature shows that "
             "nothing changed since, not who wrote it."
         )
+    rows += [
+        f"Cosigned by {key}: worth what you know of whoever holds that key."
+        for key in found.cosigners
+    ]
+    if Fraction(run["delta"]) > Fraction(1, 10 * max(run["users"], 1)):
+        rows.append("δ is larger than 1 in ten times the number of accounts.")
     if not found.cosigners:
         rows.append(
             "No cosigner: a history rewritten and signed again by its keeper would not show."

@@ -66,6 +66,13 @@ def test_answer_is_charged_receipted_and_the_same_on_a_retry(ready: Device) -> N
     assert receipt.rho == charged
 
 
+def test_retry_under_a_forged_signature_gets_nothing(ready: Device) -> None:
+    ask(ready)
+    items = len(ready.catalogue)
+    forged = Signed(question(items).payload, bytes(64))
+    assert isinstance(ready.answer(forged, view(items), "s", now=3000), Refusal)
+
+
 def test_retry_after_a_restart_is_the_same(ready: Device) -> None:
     first = ask(ready)
     folder = ready.folder

@@ -12,7 +12,7 @@ from shared.model.history import History
 from shared.model.profile import RATED_ALPHA, profile_of
 from simulation.devices import devices_of
 from simulation.federation import federate
-from simulation.over_time import EVENTS, follow, latest
+from simulation.over_time import EVENTS, follow, latest, profile_drift
 from simulation.run import _engine
 from simulation.village import village
 
@@ -78,3 +78,11 @@ def test_nobody_to_follow_gives_no_figure(walked):
     figures = follow(model, devices, nobody, data.scale, seed=0)
     assert figures["events"] == 0
     assert np.isnan(figures["updated_hr@10"])
+
+
+def test_profiles_that_see_nothing_new_do_not_drift(walked):
+    _, _, devices, model = walked
+    items = [device.items for device in devices[:20]]
+    assert profile_drift(model.catalogue, items, items) == pytest.approx(0.0, abs=1e-12)
+    halves = [one[: len(one) // 2] for one in items]
+    assert profile_drift(model.catalogue, halves, items) > 0.01
