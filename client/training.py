@@ -10,13 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from client.interest import interest_answers
 from shared.model.comment_task import comment_rows, interest_of
 from shared.model.history import History as History
 from shared.model.prior import prior_vector
 from shared.model.solving import item_tasks, network_tasks
 from shared.model.statistics import item_sums_rows
 from shared.model.trunk_items import trunk_rows
-from shared.model.view import ItemSumsView, NetworkView, PriorView, TrunkView, View
+from shared.model.view import (
+    InterestView,
+    ItemSumsView,
+    NetworkView,
+    PriorView,
+    TrunkView,
+    View,
+)
 from shared.privacy.query import SparseVector
 from shared.schema import Floats, Ints
 
@@ -54,6 +62,8 @@ class Cohort:
                 yield from (trunk_items_vector(device, view) for device in self.devices)
             case NetworkView():
                 yield from self._network(view)
+            case InterestView():
+                yield from interest_answers(view, self.devices)
 
     def _network(self, view: NetworkView) -> Iterator[Floats]:
         """Differentiate the network: Opacus, the cohort as the batch, a person as the sample."""
@@ -106,7 +116,7 @@ def item_sums_vector(history: History, view: ItemSumsView) -> SparseVector:
         A vector of dimension 2·items, or 4·items with the comment columns, not yet scaled to its
         norm. Private.
     """
-    rows = item_sums_rows(history.ratings)
+    rows = item_sums_rows(history.ratings, count_scale=view.count_scale)
     if view.comments:
         rows = np.hstack([rows, comment_rows(interest_of(history))])
     return _at_rows(history.items, rows, view.items)

@@ -36,6 +36,7 @@ from shared.public_comments import (
 )
 from shared.schema import Floats, Ints
 from simulation.dataset import CommentEvents, Dataset, PublicComments
+from simulation.published import published
 from simulation.splits import Split
 
 Encode = Callable[[Sequence[str]], Floats]
@@ -55,33 +56,6 @@ NAMES = (
     "comments_public",
 )
 """Every name in the result of `evaluate_comments`, but for `protocol`."""
-
-
-def published(dataset: Dataset, split: Split, share: float, seed: int) -> PublicComments:
-    """Return the operator's comments, then a seeded share of the training comments.
-
-    Args:
-        dataset: The data set.
-        split: Its split: comments on test rows and in held-out histories stay private.
-        share: Share of the training comments that their authors publish, in [0, 1].
-        seed: Seed of the choice.
-
-    Returns:
-        Public comments; rows of the operator's keep their number, so that `opened` stays right.
-    """
-    given = dataset.public_comments or PublicComments(
-        np.zeros(0, np.int64), np.zeros(0, np.int64), (), np.zeros(0)
-    )
-    train = split.train
-    wrote = np.flatnonzero([bool(text) for text in train.comments])
-    chosen = np.random.default_rng(seed).permutation(len(wrote))[: round(share * len(wrote))]
-    rows = np.sort(wrote[chosen])
-    return PublicComments(
-        items=np.concatenate([given.items, train.items[rows]]),
-        authors=np.concatenate([given.authors, train.users[rows]]),
-        texts=(*given.texts, *train.comments[rows].tolist()),
-        helpful=np.concatenate([given.helpful, train.helpful[rows]]),
-    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor
 from simulation.splits import Split
 
-EVENTS = 5
+EVENTS = 12
 """Ratings of each user that are followed."""
 
 
@@ -36,13 +36,13 @@ def latest(dataset: Dataset, events: int = EVENTS) -> Split:
 
     Args:
         dataset: The data set, interactions sorted by user and time.
-        events: Ratings to hold out of each user who has at least three times as many.
+        events: Ratings to hold out of each user who has at least twice as many.
     """
     rows = dataset.interactions
     counts = np.bincount(rows.users, minlength=len(dataset.users))
     ends = np.cumsum(counts)[rows.users]
-    later = (ends - np.arange(len(rows)) <= events) & (counts[rows.users] >= 3 * events)
-    words = f"each user's last {events} ratings by time stamp, users with {3 * events} or more"
+    later = (ends - np.arange(len(rows)) <= events) & (counts[rows.users] >= 2 * events)
+    words = f"each user's last {events} ratings by time stamp, users with {2 * events} or more"
     nothing = rows.take(np.zeros(0, dtype=np.intp))
     return Split("latest", rows.take(~later), rows.take(later), words, nothing)
 
@@ -68,20 +68,21 @@ def follow(
     errors: dict[str, list[float]] = {"frozen": [], "updated": []}
     hits: dict[str, list[float]] = {"frozen": [], "updated": []}
     beaten: dict[str, list[float]] = {"frozen": [], "updated": []}
+    both = list(devices[:1]) * 2  # one predictor for all: what it prepares of the model is costly
+    shown = DevicePredictor(model, both, scale)
     for row in range(1, len(later)):
         user = int(later.users[row])
         if later.users[row - 1] != user:
             continue
         start = int(np.searchsorted(later.users, user))
-        old = devices[user]
-        new = _with(old, later.items[start:row], units[start:row])
+        new = _with(devices[user], later.items[start:row], units[start:row])
+        both[:] = [devices[user], new]
         wanted = int(later.items[row])
         drawn = negatives(len(model.catalogue), wanted, new.items, (seed, user, row))
-        for name, known in (("frozen", old), ("updated", new)):
-            shown = DevicePredictor(model, [known], scale)
-            stars = shown.rate(0, np.array([wanted]))[0]
+        for side, name in enumerate(("frozen", "updated")):
+            stars = shown.rate(side, np.array([wanted]))[0]
             errors[name].append(float(stars - later.ratings[row]))
-            scores = shown.score(0)
+            scores = shown.score(side)
             others = scores[drawn]
             hits[name].append(hit_chance(scores[wanted], others))
             ties = (others == scores[wanted]).mean() / 2
@@ -91,20 +92,28 @@ def follow(
     }
     for figure, values in (("hr@10", hits), ("auc", beaten)):
         found |= {f"{name}_{figure}": _mean(column) for name, column in values.items()}
-    moved = profile_drift(model.catalogue, devices, later)
+    users = np.unique(later.users).tolist()
+    before = [devices[user].items for user in users]
+    after = [np.append(devices[user].items, later.items[later.users == user]) for user in users]
+    moved = profile_drift(model.catalogue, before, after)
     return found | {"events": len(errors["frozen"]), "profile_drift": moved}
 
 
-def profile_drift(catalogue: Catalogue, devices: Sequence[History], later: Interactions) -> float:
-    """Say how far the text profiles of people move through their latest ratings; private."""
-    ends = []
-    for user in np.unique(later.users).tolist():
-        old = devices[user].items
-        whole = np.concatenate([old, later.items[later.users == user]])
-        ends.append([profile_of(catalogue.text[i], RATED_ALPHA).vector for i in (old, whole)])
+def profile_drift(catalogue: Catalogue, before: Sequence[Ints], after: Sequence[Ints]) -> float:
+    """Say how far text profiles of people move, mean of 1 − cosine; private.
+
+    Args:
+        catalogue: Public text.
+        before: Items of each person's earlier history, oldest first. Private.
+        after: Items of the later one, which begins with the earlier. Private.
+    """
     size = catalogue.text.shape[1]
-    both = np.array(ends).reshape(len(ends), 2, size)
-    return drift(both[:, 0], both[:, 1])
+    ends = [
+        [profile_of(catalogue.text[items], RATED_ALPHA).vector for items in both]
+        for both in zip(before, after, strict=True)
+    ]
+    table = np.array(ends).reshape(len(ends), 2, size)
+    return drift(table[:, 0], table[:, 1])
 
 
 def _with(device: History, items: Ints, ratings: Floats) -> History:

@@ -37,11 +37,11 @@ from simulation.doctor import versions
 from simulation.domains import DOMAINS
 from simulation.domains import domain as domain_of
 from simulation.evaluate import Rerank, evaluate
-from simulation.evaluate_comments import published
 from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
 from simulation.private_metrics import metric_answers, released_figures
+from simulation.published import published
 from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
 from simulation.splits import Split, split

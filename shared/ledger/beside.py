@@ -8,7 +8,10 @@ ledger has neither beside it: then nothing was compared, and the words say so.
 Source: docs/spec/ledger.md, section "Beside the ledger".
 """
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -48,17 +51,18 @@ def locate(path: Path) -> Place:
         LedgerFault: There is none.
         UsageError: There are several.
     """
-    if (path / "ledger" / chain.RECORDS).is_file():
-        return Place(path / "ledger", path, "", whole=True)
+    inside = sorted(found.parent for found in path.glob(f"*ledger/{chain.RECORDS}"))
+    if len(inside) > 1:
+        names = ", ".join(found.name for found in inside[:8])
+        raise UsageError(
+            f"PATH must name one ledger, got a folder of {len(inside)}.",
+            hint=f"name one of them: {names}.",
+        )
+    if inside:
+        return Place(inside[0], path, inside[0].name.removesuffix("ledger"), whole=True)
     for folder in (path, path.parent):
         if (folder / chain.RECORDS).is_file():
             return _around(folder)
-    several = sorted(found.parent.name for found in path.glob(f"*-ledger/{chain.RECORDS}"))
-    if several:
-        raise UsageError(
-            f"PATH must name one ledger, got a folder of {len(several)}.",
-            hint=f"name one of them: {', '.join(several[:8])}.",
-        )
     raise LedgerFault("there is no records.jsonl here.", field=path.name)
 
 
@@ -76,13 +80,15 @@ def policy_hash(content: bytes, origin: str) -> str:
     return sha256(POLICY_LABEL[origin] + content).hexdigest()
 
 
-def hold_policy(place: Place, run: dict[str, Any]) -> bool:
+def hold_policy(place: Place, book: Book) -> bool:
     """Compare policy.json with run_open; return False where it is not at hand.
 
     Raises:
-        LedgerFault: It is another policy, or a run folder lacks it.
+        LedgerFault: It is another policy, a run folder lacks it, or the ledger goes beyond it.
     """
-    file = place.file(POLICY)
+    run, file = book.run, place.file(POLICY)
+    if run is None:
+        return False
     if file is None:
         if place.whole:
             raise LedgerFault(
@@ -91,13 +97,53 @@ def hold_policy(place: Place, run: dict[str, Any]) -> bool:
                 field="policy",
             )
         return False
-    if policy_hash(file.read_bytes(), run["origin"]) != run["policy"]:
+    content = file.read_bytes()
+    if policy_hash(content, run["origin"]) != run["policy"]:
         raise LedgerFault(
             f"{file.name} is not the policy that this ledger was kept under.",
             record=0,
             field="policy",
         )
+    try:
+        broken = [name for name, holds in _statements(_object(content), book) if not holds]
+    except (TypeError, KeyError, AttributeError):
+        raise LedgerFault("is not one that can be read.", field=file.name) from None
+    if broken:
+        what = f"{file.name} states another or a smaller one than the ledger."
+        raise LedgerFault(what, record=0, field=broken[0])
     return True
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """Return what a policy states; nothing where it is no JSON object."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _statements(stated: dict[str, Any], book: Book) -> Iterator[tuple[str, bool]]:
+    """Yield each thing that both policy and ledger state, and whether the ledger keeps to it."""
+    run, floor = book.run or {}, stated.get("floor", {})
+    for name in ("trust", "users"):
+        yield name, stated.get(name, run[name]) == run[name]
+    yield "delta", _number(stated.get("delta", run["delta"])) == Fraction(run["delta"])
+    if run["rho_cap"] != "none":
+        most = stated.get("rho", floor.get("rho_cap", run["rho_cap"]))
+        yield "rho_cap", Fraction(run["rho_cap"]) <= _number(most)
+        asked = stated.get("queries") or [entry["query"] for entry in stated.get("releases", ())]
+        yield "query", not asked or book.queries.keys() <= set(asked)
+    often = floor.get("participations_max", run["participations_max"])
+    yield "participations_max", run["participations_max"] <= often
+
+
+def _number(text: object) -> Fraction:
+    """Read a number of a policy; below everything where it is none."""
+    try:
+        return Fraction(str(text))
+    except (ValueError, ZeroDivisionError):
+        return Fraction(-1)
 
 
 def hold_model(place: Place, book: Book) -> bool:

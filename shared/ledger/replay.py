@@ -20,7 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from shared.errors import PrivetError
+from shared.errors import DataError, PrivetError
 from shared.ledger import beside, chain
 from shared.ledger.checkpoint import Checkpoint, read_cosignature
 from shared.ledger.records import ClaimExceeded, LedgerFault, parse, receipt_commitment
@@ -36,6 +36,8 @@ CHECKED = (
     "Δ2 and ρ of every sum follow from its integers; Σρ and participations stay within the cap",
     "no sum was opened with fewer devices than its minimum",
 )
+UNSIGNED_UNUSED = frozenset({"release", "metric_release", "audit"})
+"""Kinds that say nothing before they are signed: anybody could have added them."""
 POLICY_COMPARED = "policy.json is the policy whose hash the first record names"
 MODEL_COMPARED = "the model file is the one whose hash the last release names"
 POLICY_NOT_AT_HAND = (
@@ -44,9 +46,9 @@ POLICY_NOT_AT_HAND = (
 MODEL_NOT_AT_HAND = "the model file: it was not at hand, so it was not compared with its release"
 UNCHECKABLE = (
     "a device whose owner turned its storage back, without a hardware counter",
-    "a device that lies about the noise it added (max_colluders allows for some)",
+    "a device, or a simulation, that lies about the noise it added (max_colluders allows for some)",
     "what anybody did with data that never went through the door",
-    "records after the last checkpoint: chained, not signed",
+    "records after the last checkpoint: chained, not signed; a release there is not believed",
 )
 NOT_COSIGNED = (
     "a history rewritten and signed again by its keeper, or cut back to an older checkpoint by "
@@ -142,6 +144,11 @@ class Replay:
         return (*UNCHECKABLE, *(line for compared, line in beside_it if not compared))
 
 
+def locate(path: Path) -> Path:
+    """Return the ledger's folder for a run folder, a ledger folder or its records file."""
+    return beside.locate(path).ledger
+
+
 def replay(
     path: Path,
     *,
@@ -179,6 +186,8 @@ def replay(
     for record, tree in chain.walk(lines, marks):
         if tree.size in sizes:
             roots[tree.size] = tree.root().hex()
+        if record.seq >= marks[-1].size and record.kind in UNSIGNED_UNUSED:
+            continue
         try:
             if exceeded is None:
                 book.add(record)
@@ -187,7 +196,7 @@ def replay(
     _witnessed(witnesses, roots, marks[-1])
     if key is not None and key != marks[-1].key:
         raise LedgerFault("is not the key that was given.", record=0, field="key")
-    compared = book.run is not None and beside.hold_policy(place, book.run)
+    compared = beside.hold_policy(place, book)
     if exceeded is not None:
         raise exceeded
     _matched(handed, book, lines)
@@ -216,7 +225,10 @@ def _result(
     run = book.run or {}
 
     def of(rho: Fraction) -> float | None:
-        return epsilon(rho, float(Fraction(run["delta"]))) if book.private else None
+        try:
+            return epsilon(rho, float(Fraction(run["delta"]))) if book.private else None
+        except DataError:
+            raise LedgerFault("Σρ is too large for an ε.", field=chain.RECORDS) from None
 
     own = run["trust"] != "central"
     return Replay(
@@ -250,6 +262,8 @@ def _cosignatures(path: Path, *, must_exist: bool = False) -> list[Checkpoint]:
 def _witnessed(witnesses: list[Checkpoint], roots: dict[int, str], last: Checkpoint) -> None:
     """Hold every cosigned tree against the one that is here."""
     for witness in witnesses:
+        if witness.key == last.key:
+            raise LedgerFault("a keeper cannot cosign its own ledger.", field=chain.COSIGNATURES)
         if witness.run != last.run or roots.get(witness.size) != witness.root:
             raise LedgerFault(
                 f"what {witness.key[:16]}… cosigned at {witness.size} records is not this history; "
@@ -321,6 +335,11 @@ def text(found: Replay) -> str:
             f"Torn tail: {found.torn_bytes} bytes after record {found.records - 1} are not a whole "
             "record; the writer's next start cuts them off."
         )
+    if not book.releases:
+        rows.append("No model release is in this ledger: the run is unfinished, or was cut short.")
+    if book.still_open:
+        rows.append(f"{book.still_open} sums were opened and never closed; they are charged.")
+    rows += [f"Cosigned by {key}: worth what you know of that key." for key in found.cosigners]
     rows.append("Checked:\n" + "\n".join(f"  + {line}" for line in found.checked()))
     if found.receipts:
         rows.append(f"  + {found.receipts} receipts, each in exactly one closed round")

@@ -3,9 +3,10 @@
 
 The writer applies these rules before it writes and the auditor after reading, so that one page
 decides. What they hold: the run opens once; rounds only go up; no session of a query is opened
-twice; every round starts from the model the last one left; Δ2² is at least what the mechanism
-needs; ρ is the exact fraction that follows from the integers; a sum was opened only with enough
-survivors; Σρ stays under the cap. A round is charged when it opens, whether it is released or not.
+twice; no sum invites more devices than are enrolled; every round starts from the model the last
+one left; Δ2² is at least what the mechanism needs; ρ is the exact fraction that follows from the
+integers; a sum was opened only with enough survivors; Σρ stays under the cap. A round is charged
+when it opens, whether it is released or not.
 
 Source: docs/spec/ledger.md, section "Rules"; Bun, Steinke (2016), Lemma 2.3 (Σρ).
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from shared.errors import DataError
 from shared.ledger.records import ClaimExceeded, LedgerFault, Record
+from shared.privacy.accountant import SAMPLER_DELTA
 from shared.privacy.policy import Mechanism, sensitivity_squared
 
 MECHANISM_FIELDS = (
@@ -94,6 +96,8 @@ class Book:
     _open: dict[Session, dict[str, Any]] = field(default_factory=dict)
     _seen: set[Session] = field(default_factory=set)
     _round_rho: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    _invited: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """In this round, per query: its number of sessions, and the devices invited so far."""
     _round_own: Fraction = Fraction(0)
     _done: set[tuple[int, str]] = field(default_factory=set)
 
@@ -127,8 +131,8 @@ class Book:
             raise LedgerFault(
                 "a cap on ρ goes with noise, none with none.", record=seq, field="rho_cap"
             )
-        if not 0 < Fraction(body["delta"]) < 1:
-            raise LedgerFault("must lie between 0 and 1.", record=seq, field="delta")
+        if not SAMPLER_DELTA < Fraction(body["delta"]) < 1:
+            raise LedgerFault("must lie between 2^-60 and 1.", record=seq, field="delta")
         self.run, self.model = body, body["model"]
 
     def _round_open(self, body: dict[str, Any], seq: int) -> None:
@@ -139,10 +143,12 @@ class Book:
             self.last_round, self.rounds = number, self.rounds + 1
             self._round_rho, self._round_own = {}, Fraction(0)
             self._seen.clear()
+            self._invited = {}
         self._open[key] = body
         self._seen.add(key)
         self.sums_opened += 1
         self.cohort_max = max(self.cohort_max, body["cohort_size"])
+        self._invite(body, seq)
         self._charge(body, rho, own, seq)
 
     def _may_open(self, body: dict[str, Any], seq: int) -> None:
@@ -165,6 +171,19 @@ class Book:
             )
         if body["trust"] != self.run["trust"]:
             raise LedgerFault("is not the trust of the run.", record=seq, field="trust")
+
+    def _invite(self, body: dict[str, Any], seq: int) -> None:
+        """Refuse more devices than there are: an account is in one session of a sum at most."""
+        assert self.run is not None  # noqa: S101 - as above
+        query = body["query"]
+        sessions, invited = self._invited.get(query, (body["sessions"], 0))
+        if body["sessions"] != sessions:
+            raise LedgerFault("differs within the round.", record=seq, field="sessions")
+        invited += body["cohort_size"]
+        if invited > self.run["users"]:
+            what = f"{invited} devices are invited to one sum, {self.run['users']} are enrolled."
+            raise LedgerFault(what, record=seq, field="cohort_size")
+        self._invited[query] = sessions, invited
 
     def _loss(self, body: dict[str, Any], seq: int) -> tuple[Fraction, Fraction]:
         """Recompute Δ2² and ρ of one sum; return ρ, and ρ of the device's own share alone."""
@@ -199,6 +218,7 @@ class Book:
         if spend is None:
             spend = QuerySpend(query, body["purpose"], body["dimension"], body["clipping_norm"])
             self.queries[query] = spend
+        spend.dimension = max(spend.dimension, body["dimension"])
         spend.sessions = max(spend.sessions, body["sessions"])
         before = self._round_rho.get(query)
         if before is None:

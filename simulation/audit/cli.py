@@ -15,7 +15,7 @@ import typer
 
 from shared.errors import DataError, UsageError
 from shared.ledger import beside, chain, replay
-from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint
+from shared.ledger.checkpoint import COSIGNATURE_LABEL, Checkpoint, public_hex
 from shared.ledger.records import ClaimExceeded, LedgerFault
 
 audit = typer.Typer(
@@ -96,11 +96,12 @@ def verify(
     from simulation.audit import report as pages
 
     found = pages.verify(report, key=key)
+    compared = pages.pictures_agree(report)
     if form == "json":
-        typer.echo(json.dumps(found.facts(), indent=1))
+        typer.echo(json.dumps(found.facts() | {"pictures_compared": compared}, indent=1))
         return
     typer.echo("The page, its facts and its ledger agree, and the signature is good.")
-    if not pages.pictures_agree(report):
+    if not compared:
         typer.echo("The pictures were drawn by another version of the library: not compared.")
     if key is None:
         typer.echo("The signing key is the ledger's own; pass --key to pin one that you know.")
@@ -120,6 +121,8 @@ def cosign(
 
     signer = load_key(key)
     found = replay.replay(ledger, cosigned=previous)
+    if public_hex(signer) == found.run["key"]:
+        raise UsageError("a keeper cannot cosign its own ledger.", hint="use another key.")
     mark = Checkpoint.sign(
         signer,
         COSIGNATURE_LABEL,
@@ -128,7 +131,7 @@ def cosign(
         root=found.root,
         at=int(time.time()),
     )
-    for path in (beside.locate(ledger).ledger / chain.COSIGNATURES, *([out] if out else [])):
+    for path in (replay.locate(ledger) / chain.COSIGNATURES, *([out] if out else [])):
         with path.open("ab") as file:
             file.write(mark.line() + b"\n")
             file.flush()

@@ -242,6 +242,7 @@ def test_diversity_and_published_comments_show_in_the_figures(folder: Path, tmp_
     assert plain["comment_mrr"] is None
     assert varied["comment_mrr"] is not None
     assert varied["comments_public"] > plain["comments_public"]
+    assert 0 < plain["profile_drift"] < 1
     assert "lambda = 0.6" in varied["protocol"]
     assert "50% of training comments" in varied["protocol"]
 

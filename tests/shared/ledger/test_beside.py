@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run folder's policy and model are those that its ledger names, or the ledger is refused."""
 
+import json
+
 import pytest
 
 from shared.errors import UsageError
@@ -65,8 +67,8 @@ def test_each_seed_is_held_against_its_own_policy(tmp_path):
     assert replay.replay(run / "seed5-ledger").policy_compared
     (run / "seed5-policy.json").rename(run / "seed6-policy.json")
     _refused(run / "seed5-ledger", record=0, field="policy")
-    with pytest.raises(UsageError):
-        beside.locate(tmp_path / "run")
+    assert beside.locate(run).variant == "seed5-"
+    _refused(run, record=0, field="policy")
 
 
 def test_policy_of_a_deployment_has_the_hash_that_devices_pin(tmp_path):
@@ -94,3 +96,51 @@ def test_keyed_hash_of_a_model_is_not_compared(tmp_path):
     run = make(tmp_path / "run", noise="seeded")
     (run / "model.safetensors").write_bytes(b"another file")
     assert not replay.replay(run).model_compared
+
+
+FLOOR = {"rho_cap": "2/1", "participations_max": 1000}
+
+
+@pytest.mark.parametrize(
+    ("stated", "field"),
+    [
+        ({"trust": "distributed", "users": 943, "delta": "1e-05", "rho": "2"}, None),
+        ({"floor": FLOOR, "queries": ["item_sums", "trunk_items"]}, None),
+        ({"releases": [{"query": "item_sums"}, {"query": "trunk_items"}]}, None),
+        (["a list"], None),
+        ({"trust": "local"}, "trust"),
+        ({"users": 944}, "users"),
+        ({"delta": "1e-06"}, "delta"),
+        ({"delta": "small"}, "delta"),
+        ({"rho": "1"}, "rho_cap"),
+        ({"rho": "1/0"}, "rho_cap"),
+        ({"floor": FLOOR | {"rho_cap": "199/100"}}, "rho_cap"),
+        ({"floor": FLOOR | {"participations_max": 999}}, "participations_max"),
+        ({"queries": ["item_sums"]}, "query"),
+        ({"releases": [{"query": "item_sums"}]}, "query"),
+    ],
+)
+def test_ledger_keeps_to_what_its_policy_states(tmp_path, stated, field):
+    """The hash alone would let a keeper sign one thing and do another."""
+    content = json.dumps(stated)
+    run = make(tmp_path / "run", policy=made.digest(content))
+    (run / "policy.json").write_text(content)
+    if field is None:
+        assert replay.replay(run).policy_compared
+    else:
+        _refused(run, record=0, field=field)
+
+
+@pytest.mark.parametrize("stated", [{"floor": 1}, {"releases": [1]}, {"floor": {
+    "participations_max": "many"}}])  # fmt: skip
+def test_policy_of_odd_values_is_refused_by_name(tmp_path, stated):
+    content = json.dumps(stated)
+    run = make(tmp_path / "run", policy=made.digest(content))
+    (run / "policy.json").write_text(content)
+    _refused(run, field="policy.json")
+
+
+def test_folder_of_two_ledgers_is_not_one_run(tmp_path):
+    make(make(tmp_path / "run"), "seed5-")
+    with pytest.raises(UsageError, match="one ledger"):
+        replay.replay(tmp_path / "run")

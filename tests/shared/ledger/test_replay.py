@@ -302,6 +302,10 @@ LIES = [
     ("rho", _with(OPEN, 0, rho_cap="1/100"), 17),
     ("round", _with(OPEN, 0, participations_max=2), 17),
     ("model", _with(OPEN, 5, model=made.digest("forked")), 15),
+    ("cohort_size", _with(OPEN, 0, users=942), 15),
+    ("delta", _with(OPEN, 0, delta=f"1/{2**60}"), 15),
+    ("sessions", [*_with(_with(OPEN, 0, users=1886), 3, sessions=2)[:4],
+        ("round_open", made.round_open(2, session=1, sessions=3))], 15),
     ("model", _with(OPEN, 4, outcome="discarded"), 15),
     ("round", [*OPEN[:5], *OPEN[3:5], *OPEN[5:]], 15),
     ("round", [*OPEN[:4], *OPEN[3:]], 15),
@@ -329,6 +333,56 @@ def test_replay_names_what_a_lying_keeper_signed(tmp_path, field, steps, code):
     assert field in caught.value.field
 
 
+def _append_unsigned(folder, kind, body):
+    """What anybody can do who can write to the files: chain one more record, sign nothing."""
+    path = folder / chain.RECORDS
+    lines = path.read_bytes().splitlines()
+    record = records.Record(len(lines), kind, 0, leaf_hash(lines[-1]).hex(), body)
+    path.write_bytes(path.read_bytes() + record.line() + b"\n")
+
+
+AUDIT = {"name": "canaries", "method": "one-shot", "verdict": "CONSISTENT", "epsilon_lower": "1.0"}
+AUDIT |= {"confidence": "0.99", "power": "0.99"}
+AUDIT |= dict.fromkeys(("false_alarm_rate", "detection_rate"), "none")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "kept"),
+    [
+        ("audit", AUDIT, "audits"),
+        ("metric_release", {"round": 40, "query": "trunk_items", "figures": {"rmse": "0.1"}},
+         "metrics"),
+        ("release", {"name": "model", "round": 40, "model": made.digest("model 40"),
+                     "file": made.digest("another")}, "releases"),
+    ],
+)  # fmt: skip
+def test_unsigned_record_is_not_believed(ledger, kind, body, kept):
+    before = getattr(replay.replay(ledger).book, kept)
+    _append_unsigned(ledger, kind, body)
+    found = replay.replay(ledger)
+    assert (found.records, found.signed) == (83, 82)
+    assert getattr(found.book, kept) == before
+
+
+def test_unsigned_round_is_charged(ledger):
+    _append_unsigned(ledger, "round_open", made.round_open(41))
+    found = replay.replay(ledger)
+    assert found.book.rho == made.total_rho(41)
+    assert "1 sums were opened and never closed; they are charged" in replay.text(found)
+
+
+def test_keeper_cannot_be_its_own_witness(ledger):
+    fields = {"run": made.run_open()["run"], "size": 82, "root": _root(ledger, 82), "at": 1}
+    mark = Checkpoint.sign(made.KEY, COSIGNATURE_LABEL, **fields)
+    (ledger / chain.COSIGNATURES).write_bytes(mark.line() + b"\n")
+    assert _refused(ledger).field == chain.COSIGNATURES
+
+
+def test_run_without_a_release_says_so(tmp_path):
+    folder = made.write(tmp_path / "l", made.history(3)[:-1])
+    assert "No model release is in this ledger" in replay.text(replay.replay(folder))
+
+
 def test_pinned_key_refuses_a_ledger_of_another_keeper(ledger):
     with pytest.raises(LedgerFault, match="key that was given"):
         replay.replay(ledger, key="00" * 32)
@@ -351,7 +405,7 @@ def test_receipts_must_stand_in_exactly_one_closed_round(tmp_path):
 
 
 def test_sessions_charge_an_account_once_a_round(tmp_path):
-    steps = [("run_open", made.run_open())]
+    steps = [("run_open", made.run_open(users=3 * 943))]
     steps += [("round_open", made.round_open(1, session=s, sessions=3)) for s in range(3)]
     closes = [made.round_close(1, session=s, model=made.digest("model 0")) for s in range(3)]
     steps += [("round_close", body) for body in closes]
