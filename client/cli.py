@@ -133,6 +133,25 @@ def rate(
 
 
 @client.command()
+def profile(
+    folder: Folder,
+    file: Annotated[Path, typer.Argument(help="TOML: one table [attributes] of numbers.")],
+    style: FormatOption = "text",
+) -> None:
+    """Seal private attributes (age, …) into the device; they never leave, the file can go."""
+    from client.profile import read_profile
+
+    attributes = read_profile(file)
+    with open_device(folder) as device:
+        device.set_attributes(attributes)
+    tell(
+        style,
+        {"attributes": len(attributes)},
+        f"{many(len(attributes), 'attribute')} sealed on this device; the file can be deleted.",
+    )
+
+
+@client.command()
 def publish(folder: Folder, item: Item, yes: Yes = False, style: FormatOption = "text") -> None:
     """Publish the comment on an item; outside any privacy guarantee, and for good."""
     confirmed(

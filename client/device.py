@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client import door, transfer
@@ -25,6 +26,7 @@ from client.settings import Settings
 from client.shelf import Shelf, read_file, sha256
 from client.standing import Status, status
 from client.store import Store
+from client.training import Cohort
 from client.transfer import CATALOGUE, COMMENTS, MODEL
 from client.verify import Verdict, verify
 from shared.catalogue import Catalogue, FeatureBasis, load_catalogue
@@ -63,6 +65,7 @@ class Device:
         self._books = Books(store)
         self._shelf = Shelf(folder, self._books)
         self._diary = Diary(self._books, self._shelf)
+        self._cohort: Cohort | None = None
         door.recover(self._books, now_s())
 
     @classmethod
@@ -333,7 +336,7 @@ class Device:
             now: Seconds since 1970, the device's own clock where None.
         """
         at = now_s() if now is None else now
-        return door.answer(self._books, self.history, config, view, session, at)
+        return door.answer(self._books, self._owner(), config, view, session, at)
 
     def remember(self, session: str, stage: str, answer: bytes) -> None:
         """Seal the bytes of one stage of a session before they are sent; see `recall`."""
@@ -405,6 +408,19 @@ class Device:
         finally:
             self._store.close()
 
+    def _owner(self) -> Cohort:
+        """Return the owner as the one member of a cohort, solved anew when something changed."""
+        own = self.history
+        if self._cohort is None or not _same(self._cohort.devices[0], own):
+            self._cohort = Cohort([own])
+        return self._cohort
+
     def _change(self, settings: Settings) -> None:
         free_to_change(self._books)
         self._books.commit(settings=settings)
+
+
+def _same(left: History, right: History) -> bool:
+    """Say whether two histories hold the same."""
+    pairs = zip(vars(left).values(), vars(right).values(), strict=True)
+    return all(np.array_equal(a, b, equal_nan=a is not None) for a, b in pairs)

@@ -22,9 +22,8 @@ from client.books import Books, pack, pack_vector, unpack
 from client.receipts import Receipt, about_round
 from client.settings import Settings, spell
 from client.store import Record
-from client.training import Answer, answers
+from client.training import Answer, Cohort
 from shared.errors import DataError, Refusal
-from shared.model.history import History
 from shared.model.view import View
 from shared.privacy.canonical import Signed, parse, verified
 from shared.privacy.door import Charge, Contribution, abort, authorise, release
@@ -38,13 +37,13 @@ REFUSALS_A_DAY = 50
 
 
 def answer(
-    books: Books, own: History, config: Signed, view: View, session: str, now: int
+    books: Books, own: Cohort, config: Signed, view: View, session: str, now: int
 ) -> Contribution | Refusal:
     """Answer one question, or say why not.
 
     Args:
         books: The open store.
-        own: What the owner rated. Private.
+        own: The owner alone. Private.
         config: The round, signed by the policy's server key.
         view: What came with it. Public, not trusted.
         session: The session the answer is for.
@@ -95,22 +94,20 @@ def stored_answer(outbox: Record | None, config: Signed, session: str) -> Contri
     """Return the bytes of the first try, None where there was none."""
     if outbox is None or outbox["status"] not in ("ready", "sent"):
         return None
-    if (outbox["session"], outbox["config"]) != (
-        session,
-        config.payload.decode("ascii", "replace"),
-    ):
+    asked = (session, config.payload.decode("ascii", "replace"), config.signature.hex())
+    if (outbox["session"], outbox["config"], outbox["signature"]) != asked:
         return None
     return Contribution(unpack(outbox["residues"], "<u4").astype(np.uint32))
 
 
-def own_vector(view: View, own: History, query: SumQuery) -> Answer:
+def own_vector(view: View, own: Cohort, query: SumQuery) -> Answer:
     """Compute the owner's vector; the zero vector whatever goes wrong.
 
     An error would tell the server something about the ratings: it chose the view.
     """
     try:
         with np.errstate(all="ignore"):
-            (vector,) = answers(view, [own])
+            (vector,) = own.answers(view)
         size = vector.dimension if isinstance(vector, SparseVector) else vector.shape
         if size in (query.dimension, (query.dimension,)):
             return vector
@@ -183,6 +180,7 @@ def _charge(
     outbox: Record = {
         "session": session,
         "config": config.payload.decode("ascii"),
+        "signature": config.signature.hex(),
         "act": receipt.act,
         "status": "charged",
         "residues": "",

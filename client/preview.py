@@ -11,6 +11,7 @@ import numpy as np
 from client.books import Books, unpack, unpack_vector
 from client.door import own_vector
 from client.receipts import EXCLUDES, about_round
+from client.training import Cohort
 from shared.catalogue import Catalogue
 from shared.errors import DataError, VerificationError
 from shared.model.history import History
@@ -19,14 +20,22 @@ from shared.model.view import ItemSumsView
 from shared.privacy.canonical import parse
 from shared.privacy.encode import encode
 from shared.privacy.noise import OsRandom, discrete_gaussian
-from shared.privacy.plan import Cohort, mechanism_for
+from shared.privacy.plan import Cohort as Session
+from shared.privacy.plan import mechanism_for
 from shared.privacy.policy import MODULUS, Policy, RoundConfig
 from shared.privacy.query import SparseVector
 from shared.schema import Ints
 
 SHOWN = 8
 """Coordinates that are shown in full."""
-EXAMPLE_COHORT = Cohort("distributed", 200, Fraction(1, 10))
+ITEM_SUMS = (
+    "how much you like",
+    "that you rated",
+    "how much its comments interest you, of",
+    "that its comments concern you, of",
+)
+"""What the numbers about one item say."""
+EXAMPLE_COHORT = Session("distributed", 200, Fraction(1, 10))
 EXAMPLE_RHO = Fraction(1, 20)
 
 
@@ -80,7 +89,7 @@ def preview(books: Books, catalogue: Catalogue, own: History) -> Preview:
     rho = min(EXAMPLE_RHO, policy.floor.rho_round_max) if policy else EXAMPLE_RHO
     mechanism = mechanism_for(query, rho or EXAMPLE_RHO, EXAMPLE_COHORT)
     config = RoundConfig("", "", policy.run if policy else "", 1, query, mechanism)
-    vector = own_vector(ItemSumsView(len(catalogue)), own, query)
+    vector = own_vector(ItemSumsView(len(catalogue)), Cohort([own]), query)
     return _shown(books, config, vector, catalogue, policy, "example")
 
 
@@ -148,7 +157,7 @@ def _shown(
         share=float(config.mechanism.rho / cap) if cap else 1.0,
         lines=tuple(
             Line(
-                _label(config.query.name, int(place), catalogue),
+                _label(config.query.name, int(place), config.query.dimension, catalogue),
                 int(integers[place]),
                 int(extra),
                 (int(integers[place]) + int(extra) + int(mask)) % MODULUS,
@@ -176,9 +185,9 @@ def _places(integers: Ints) -> Ints:
     return np.sort(np.concatenate([largest, order[touched : touched + 1]]))
 
 
-def _label(query: str, place: int, catalogue: Catalogue) -> str:
+def _label(query: str, place: int, size: int, catalogue: Catalogue) -> str:
     """Say what one coordinate is about."""
-    if query == "item_sums" and place < 2 * len(catalogue):
-        what = ("how much you like", "that you rated")[place % 2]
-        return f"{what} {catalogue.titles[place // 2]}"
+    row, column = divmod(place, max(size // len(catalogue), 1))
+    if query == "item_sums" and column < len(ITEM_SUMS) and row < len(catalogue):
+        return f"{ITEM_SUMS[column]} {catalogue.titles[row]}"
     return f"coordinate {place}"

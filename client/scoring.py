@@ -5,7 +5,7 @@ Everything that the page and the commands compute for the owner goes through the
 that a better score or network is taken in here and nowhere else.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,51 +13,67 @@ from shared.catalogue import Catalogue
 from shared.model.history import History
 from shared.model.kernel import likeness
 from shared.model.released import SharedModel
-from shared.ranking import AGE, CATEGORY, POPULARITY, TEXT, recency_weights
+from shared.ranking.interest import Interest
+from shared.ranking.shortlist import quick_scores
 from shared.schema import Floats, Ints
 
 Terms = dict[str, Floats]
-"""Additive terms of a score by name, each (I,); their sum ranks."""
-RECENT = 60
-"""Events of the history that the time term looks at."""
+"""Additive terms of a score by kind, one number an item; their sum ranks."""
+KINDS = {"learned": "taste", "item": "popularity"}
+"""Terms of `shared.ranking.interest` that an owner need not tell from another."""
 
 
-def interest_terms(model: SharedModel, history: History) -> Terms:
-    """Score every item for the owner, term by term.
+@dataclass
+class _Kept:
+    """What the last call made ready: the page asks about the same model and owner again."""
+
+    model: SharedModel
+    interest: Interest
+    items: Ints
+    weights: Floats
+
+
+_LAST: list[_Kept] = []
+
+
+class Scorer:
+    """A model made ready to score for one owner.
 
     Args:
         model: The released model, or what stands in before the first one.
         history: The owner's ratings, oldest first. Private.
-
-    Returns:
-        Popularity, and likeness to the history by text, category and time. Private.
     """
-    catalogue, items = model.catalogue, history.items
-    terms = {"popularity": POPULARITY * model.tower.log_weight}
-    if len(items) == 0:
-        return terms
-    weights = recency_weights(len(items))
-    for name, weight, vectors in (
-        ("text", TEXT, catalogue.text),
-        ("category", CATEGORY, catalogue.categories),
-    ):
-        if vectors.shape[1]:
-            terms[name] = np.asarray(weight * (vectors @ (weights @ vectors[items])))
-    recent = catalogue.log_age[items[-RECENT:]]
-    gaps = np.abs(catalogue.log_age[:, None] - recent)  # (I, n)
-    return terms | {"time": np.asarray(AGE * np.exp(-gaps) @ recency_weights(len(recent)))}
 
+    def __init__(self, model: SharedModel, history: History) -> None:
+        self.items = history.items
+        last = _LAST[0] if _LAST and _LAST[0].model is model else None
+        self.interest = last.interest if last else Interest.of(model.catalogue, model.interest)
+        if last is None or not np.array_equal(last.items, self.items):
+            weights = self.interest.weights(self.items)
+            last = _Kept(model, self.interest, self.items, weights)
+            _LAST[:] = [last]
+        self.weights = last.weights
+        """θ_u, (S,): solved from the owner's own choices. Private."""
 
-def rough_interest(model: SharedModel, history: History) -> Floats:
-    """Score every item by a linear form over its public features: cheap, for a shortlist, (I,).
+    def quick(self) -> Floats:
+        """Score the whole catalogue nearly, for a shortlist, (I,). Private."""
+        return quick_scores(self.interest.side, self.interest.model, self.items, self.weights)
 
-    The text term is read off the principal components of the text instead of the full vectors.
-    """
-    items, features = history.items, model.catalogue.features
-    if len(items) == 0:
-        return model.tower.log_weight
-    profile = recency_weights(len(items)) @ features[items]
-    return np.asarray(model.tower.log_weight + features @ profile)
+    def terms(self, rows: Ints) -> Terms:
+        """Score some items exactly, term by term; the sum is what `Interest.score` gives.
+
+        Args:
+            rows: Rows of the catalogue, (r,).
+
+        Returns:
+            One array a kind, (r,). Private.
+        """
+        found: Terms = {}
+        parts = self.interest.terms(self.items, rows, weights=self.weights)
+        for name, part in parts.items():
+            kind = KINDS.get(name, name)
+            found[kind] = found.get(kind, 0.0) + part
+        return found
 
 
 def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
@@ -66,7 +82,10 @@ def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
 
 
 def restricted(model: SharedModel, rows: Ints) -> SharedModel:
-    """Return the model of some items only, in their order; no score of an item changes."""
+    """Return the model of some items only, in their order; no rating and no likeness changes.
+
+    For interest ask a `Scorer` of the whole model: θ_u is solved against all other items.
+    """
     tower = replace(
         model.tower,
         features=model.tower.features[rows],
@@ -79,6 +98,7 @@ def restricted(model: SharedModel, rows: Ints) -> SharedModel:
         catalogue=_some(model.catalogue, rows),
         statistics=model.statistics.take(rows),
         tower=tower,
+        interest=model.interest.take(rows),
         comment_mean=None if mean is None else mean[rows],
     )
 

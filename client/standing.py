@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a device stands: what is on it, what left, what of the budget is spent, as odds."""
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
-from statistics import NormalDist
 
 from client.books import Books
 from shared.privacy.accountant import epsilon
 from shared.privacy.canonical import parse
+from shared.privacy.odds import best_guess
 from shared.privacy.policy import Policy
 
 
@@ -92,15 +91,3 @@ def status(books: Books, custody: str) -> Status:
         guess=best_guess(cap),
         guess_lying=best_guess(cap * max(shares, 1)),
     )
-
-
-def best_guess(rho: Fraction) -> float:
-    """Return how often the best yes/no guess about one account is right, in [0.5, 1].
-
-    Source: Dong, Roth, Su (2022), https://arxiv.org/abs/1905.02383, with μ = √(2ρ).
-
-    Example:
-        >>> round(best_guess(Fraction(1, 2)), 3)
-        0.691
-    """
-    return NormalDist().cdf(math.sqrt(2.0 * float(rho)) / 2)

@@ -25,7 +25,7 @@ from typing import Any, Self
 from client.guard import RESTORE, faults, take_lock
 from client.head import HEAD, Head
 from client.sealing import open_sealed, seal, subkey
-from shared.errors import DataError, StoreLocked, VerificationError
+from shared.errors import DataError, PrivetError, StoreLocked, VerificationError
 
 Record = dict[str, Any]
 """One record: what JSON can say."""
@@ -69,7 +69,6 @@ class Store:
         self._mark = ""  # digest of the sealed root
         self._schema = SCHEMA
         self._cache: Tables = {}
-        self._plain: dict[str, list[bytes]] = {}  # digests of unpadded segments, to find changes
 
     @classmethod
     def create(cls, folder: Path, key: bytes, tables: Mapping[str, Sequence[Record]]) -> Self:
@@ -144,7 +143,10 @@ class Store:
         return [name for name, digests in self._root["tables"].items() if digests]
 
     def table(self, name: str) -> list[Record]:
-        """Return the records of a table, unsealed at first use; a new list, shared records.
+        """Return the records of a table, unsealed at first use.
+
+        Returns:
+            A new list of shared records: replace a record, never change it in place.
 
         Raises:
             VerificationError: a segment is damaged, missing or older than the root says.
@@ -152,7 +154,6 @@ class Store:
         if name not in self._cache:
             with faults(self.folder / DATABASE):
                 parts = [self._segment(name, n) for n in range(len(self._listed(name)))]
-            self._plain[name] = [hashlib.sha256(part).digest() for part in parts]
             self._cache[name] = [record for part in parts for record in json.loads(part)]
         return list(self._cache[name])
 
@@ -169,7 +170,7 @@ class Store:
         """
         for name in changes:
             self.table(name)  # what is replaced must have been intact
-        plain = {name: _cut(records) for name, records in changes.items()}
+        plain = {name: self._cut(name, list(records)) for name, records in changes.items()}
         with faults(self.folder / DATABASE):
             if self._behind:
                 self._head.place(self._head.prepare(self.generation, self._mark))
@@ -180,12 +181,12 @@ class Store:
                 self._write(plain, sealed, root)
             except BaseException:
                 head.unlink(missing_ok=True)
+                self._look_again()
                 raise
             self._behind = True
             self._root, self._mark = root, mark
             for name, records in changes.items():
                 self._cache[name] = list(records)
-                self._plain[name] = [hashlib.sha256(part).digest() for part in plain[name]]
             self._head.place(head)
             self._behind = False
             if scrub:
@@ -259,17 +260,22 @@ class Store:
             )
         return open_sealed(self._sealing, sealed, name, number, self._schema).rstrip(b" ")
 
+    def _cut(self, name: str, records: list[Record]) -> list[bytes | None]:
+        """Return the plaintext of each segment, None where it stays as it is."""
+        old, cuts = self._cache[name], range(0, len(records), SEGMENT)
+        parts = [(records[n : n + SEGMENT], old[n : n + SEGMENT]) for n in cuts]
+        return [None if new == before else _json(new) for new, before in parts]
+
     def _prepare(
-        self, plain: Mapping[str, list[bytes]]
+        self, plain: Mapping[str, list[bytes | None]]
     ) -> tuple[dict[str, Any], str, dict[tuple[str, int], bytes]]:
         """Seal what differs, and the root that lists it; return root, its digest, seals."""
         tables = {name: list(digests) for name, digests in self._root["tables"].items()}
         sealed: dict[tuple[str, int], bytes] = {}
         for name, parts in plain.items():
-            old, digests = self._plain.get(name, []), tables.get(name, [])
-            tables[name] = digests[: len(parts)]
+            tables[name] = tables.get(name, [])[: len(parts)]
             for number, part in enumerate(parts):
-                if number < len(old) and old[number] == hashlib.sha256(part).digest():
+                if part is None:
                     continue
                 blob = seal(self._sealing, _padded(part), name, number, SCHEMA)
                 sealed[name, number] = blob
@@ -281,7 +287,7 @@ class Store:
 
     def _write(
         self,
-        plain: Mapping[str, list[bytes]],
+        plain: Mapping[str, list[bytes | None]],
         sealed: Mapping[tuple[str, int], bytes],
         root: Mapping[str, Any],
     ) -> None:
@@ -333,20 +339,23 @@ class Store:
                 hint=RESTORE,
             )
 
+    def _look_again(self) -> None:
+        """After a failed write, go on from what is on disk: it may have been made all the same."""
+        self._cache.clear()
+        try:
+            self._load_root()
+        except (PrivetError, sqlite3.Error, OSError, ValueError):
+            self.close()
+
     def _migrate(self) -> None:
         """Carry all tables to the current schema, in one transaction."""
         tables: Tables = {name: self.table(name) for name in self._root["tables"]}
         for version in range(self._schema, SCHEMA):
             tables = MIGRATIONS[version](tables)
         gone = [name for name in self._root["tables"] if name not in tables]
-        self._plain.clear()  # seal every segment anew
         self._schema = SCHEMA
+        self._cache = {name: [] for name in self._root["tables"]}  # seal every segment anew
         self.commit({**tables, **{name: [] for name in gone}}, scrub=True)
-
-
-def _cut(records: Sequence[Record]) -> list[bytes]:
-    """Return the plaintext of each segment."""
-    return [_json(list(records[n : n + SEGMENT])) for n in range(0, len(records), SEGMENT)]
 
 
 def _json(value: object) -> bytes:

@@ -6,20 +6,32 @@ not change between the rounds of the network is solved once and kept in memory, 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from client.interest import interest_answers
 from shared.model.comment_task import comment_rows, interest_of
 from shared.model.history import History as History
 from shared.model.prior import prior_vector
 from shared.model.solving import item_tasks, network_tasks
 from shared.model.statistics import item_sums_rows
-from shared.model.tasks import UserTasks
 from shared.model.trunk_items import trunk_rows
-from shared.model.view import ItemSumsView, NetworkView, PriorView, TrunkView, View
+from shared.model.view import (
+    InterestView,
+    ItemSumsView,
+    NetworkView,
+    PriorView,
+    TrunkView,
+    View,
+)
 from shared.privacy.query import SparseVector
 from shared.schema import Floats, Ints
 
+BLOCK_USERS = 1024
+"""Devices whose network gradients exist at once: (1024, d) in float64."""
+KEPT_EVENTS = 2_000_000
+"""Events above which a simulated cohort is solved anew in each round: about 1 GB."""
 Answer = Floats | SparseVector
 """One device's vector before the door; private."""
 
@@ -29,7 +41,7 @@ class Cohort:
 
     def __init__(self, devices: Sequence[History]) -> None:
         self.devices = devices
-        self._solved: tuple[NetworkView, list[UserTasks]] | None = None
+        self._solved: tuple[NetworkView, list[Any]] | None = None
 
     def answers(self, view: View) -> Iterator[Answer]:
         """Compute each device's answer to one question.
@@ -50,21 +62,36 @@ class Cohort:
                 yield from (trunk_items_vector(device, view) for device in self.devices)
             case NetworkView():
                 yield from self._network(view)
+            case InterestView():
+                yield from interest_answers(view, self.devices)
 
     def _network(self, view: NetworkView) -> Iterator[Floats]:
         """Differentiate the network: Opacus, the cohort as the batch, a person as the sample."""
         # Only this question needs torch, so a device that is not asked never imports it.
         from shared.gradients import NetworkTrunk, user_gradients
 
-        if self._solved is None or not _same_tasks(self._solved[0], view):
-            tasks = [network_tasks(view, device) for device in self.devices]
-            self._solved = (view, tasks)
-        yield from user_gradients(
-            NetworkTrunk(view.shape, view.parameters),
-            self._solved[1],
-            local_steps=view.local_steps,
-            local_rate=view.local_rate,
-        )
+        trunk = NetworkTrunk(view.shape, view.parameters)
+        for block in self._blocks(view):
+            yield from user_gradients(
+                trunk, block, local_steps=view.local_steps, local_rate=view.local_rate
+            )
+
+    def _blocks(self, view: NetworkView) -> Iterator[Any]:
+        """Solve and stack the devices, once for all rounds where they fit in memory."""
+        from shared.gradients import stack_users
+
+        if self._solved is not None and _same_tasks(self._solved[0], view):
+            yield from self._solved[1]
+            return
+        kept, events = [], 0
+        for start in range(0, len(self.devices), BLOCK_USERS):
+            tasks = [network_tasks(view, d) for d in self.devices[start : start + BLOCK_USERS]]
+            events += sum(map(len, tasks))
+            block = stack_users(tasks)
+            if events <= KEPT_EVENTS:
+                kept.append(block)
+            yield block
+        self._solved = (view, kept) if events <= KEPT_EVENTS else None
 
 
 def answers(view: View, devices: Sequence[History]) -> Iterator[Answer]:
@@ -89,7 +116,7 @@ def item_sums_vector(history: History, view: ItemSumsView) -> SparseVector:
         A vector of dimension 2·items, or 4·items with the comment columns, not yet scaled to its
         norm. Private.
     """
-    rows = item_sums_rows(history.ratings)
+    rows = item_sums_rows(history.ratings, count_scale=view.count_scale)
     if view.comments:
         rows = np.hstack([rows, comment_rows(interest_of(history))])
     return _at_rows(history.items, rows, view.items)

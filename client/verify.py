@@ -9,9 +9,10 @@ from pathlib import Path
 from client.books import Books
 from client.receipts import Receipt, commitment_fields
 from shared.errors import VerificationError
+from shared.ledger.beside import locate
 from shared.ledger.chain import RECORDS, split
 from shared.ledger.records import receipt_commitment
-from shared.ledger.replay import locate, replay
+from shared.ledger.replay import replay
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _closed(charged: list[Receipt], ledger: Path) -> list[Receipt]:
     """Return the receipts that stand in exactly one closed round of a ledger that verifies."""
     replay(ledger)
     places: dict[str, list[tuple[int, str]]] = {}
-    for line in split((locate(ledger) / RECORDS).read_bytes())[0]:
+    for line in split((locate(ledger).ledger / RECORDS).read_bytes())[0]:
         record = json.loads(line)
         for name in record["body"]["receipts"] if record["kind"] == "round_close" else ():
             places.setdefault(name, []).append((record["body"]["round"], record["body"]["query"]))

@@ -13,7 +13,15 @@ from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
 from shared.model.network import NetworkShape
-from shared.model.plan import trunk_rule
+from shared.model.plan import (
+    BILINEAR_ROUNDS,
+    COUNT_SCALES,
+    TERMS_ROUNDS,
+    WEIGHTS_ROUNDS,
+    ranking_rule,
+    shares_of,
+    trunk_rule,
+)
 from shared.model.prior import prior_length
 from shared.model.queries import (
     METRICS,
@@ -21,6 +29,9 @@ from shared.model.queries import (
     UNCLIPPED,
     item_sums_query,
     population_prior_query,
+    rank_bilinear_query,
+    rank_items_query,
+    rank_weights_query,
     trunk_items_query,
     trunk_network_query,
 )
@@ -33,7 +44,16 @@ from shared.privacy.query import SumQuery, metrics_query
 
 DEFAULT_EPSILON = 8.0
 NO_NETWORK = NetworkShape(0, 0, 0)
-BUILT = ("item_sums", "population_prior", "trunk_items", "trunk_network", "metrics")
+BUILT = (
+    "item_sums",
+    "population_prior",
+    "trunk_items",
+    "trunk_network",
+    "rank_weights",
+    "rank_bilinear",
+    "rank_items",
+    "metrics",
+)
 """Queries of `shared.config.QUERIES` that can be asked today."""
 
 
@@ -95,6 +115,12 @@ class Plan:
     """b, weight of an item's offset beside its factors."""
     shape: NetworkShape = NO_NETWORK
     """Sizes of the network; of none where nothing is federated."""
+    count_scale: float = COUNT_SCALES["ratings"]
+    """α of `item_sums`."""
+    taste_width: int = 0
+    """p, length of the item vectors that interest is learnt over."""
+    taste_factors: int = 0
+    """k, factors of an item in interest."""
     comments: bool = False
     """Whether comments are declared, and so learnt from."""
     task_weights: tuple[float, float] = TASK_WEIGHTS
@@ -215,7 +241,9 @@ def _with_queries(
     that sessions, dropout allowance and local trust count as the smaller budget that they leave.
     """
     rule = trunk_rule(users, len(catalogue), mu, config.blocks)
-    shares = dict(zip(BUILT, map(_exact, (*rule.shares, rule.network_share, 0)), strict=True))
+    taste = ranking_rule(users, len(catalogue), mu)
+    chosen = shares_of(config.objective, rule, taste)
+    shares = {name: _exact(chosen.get(name, 0)) for name in BUILT}
     if config.budget is not None:
         missing = [name for name, share in config.budget.items() if share and name not in BUILT]
         if missing:
@@ -230,11 +258,16 @@ def _with_queries(
     moments = prior_length(catalogue)
     rows = row_count(len(catalogue), factors)
     norm = UNCLIPPED if math.isinf(mu) else NETWORK_NORM
+    width = min(taste.width, catalogue.features.shape[1] + 2)
+    named = row_count(len(catalogue), taste.factors)
     queries = {
         "item_sums": (item_sums_query(len(catalogue), comments=plan.comments), 1),
         "population_prior": (population_prior_query(moments), 1),
         "trunk_items": (trunk_items_query(rows, factors), rounds),
         "trunk_network": (trunk_network_query(shape.size, norm), rule.network_rounds or 1),
+        "rank_weights": (rank_weights_query(), WEIGHTS_ROUNDS),
+        "rank_bilinear": (rank_bilinear_query(width), BILINEAR_ROUNDS),
+        "rank_items": (rank_items_query(named, taste.factors), TERMS_ROUNDS),
         "metrics": (metrics_query(METRICS), 1),
     }
     releases = tuple(
@@ -243,7 +276,14 @@ def _with_queries(
         if share > 0
     )
     return replace(
-        plan, releases=releases, factors=factors, preference=rule.preference, shape=shape
+        plan,
+        releases=releases,
+        factors=factors,
+        preference=rule.preference,
+        shape=shape,
+        count_scale=COUNT_SCALES[config.objective],
+        taste_width=width,
+        taste_factors=taste.factors,
     )
 
 

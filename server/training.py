@@ -11,11 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from server.interest import train_interest
 from server.optimiser import AdamSettings, initial_state, network_step
 from server.plan import Plan, Release
 from shared.catalogue import Catalogue
 from shared.model.comment_task import denoise_comments
+from shared.model.interest import InterestModel
 from shared.model.network import Network, initial_network
+from shared.model.popularity import popularity
 from shared.model.prior import prior_basis, prior_step
 from shared.model.released import SharedModel
 from shared.model.statistics import denoise
@@ -53,7 +56,7 @@ def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     """
     model = SharedModel.before_any_release(catalogue)
     if "item_sums" in plan:
-        model = learn_items(catalogue, plan["item_sums"], ask, comments=plan.comments)
+        model = learn_items(catalogue, plan, ask)
     if "population_prior" in plan:
         model = learn_prior(model, plan["population_prior"], ask)
     # Directions come from what is known before the rounds; both blocks see people through them.
@@ -62,17 +65,22 @@ def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
         model = replace(model, tower=train_items(model, plan, ask, axes))
     if "trunk_network" in plan:
         model = replace(model, network=train_network(model, plan, ask, axes))
-    return model
+    taste = train_interest(catalogue, model.statistics, model.interest, plan, ask)
+    return replace(model, interest=taste)
 
 
-def learn_items(
-    catalogue: Catalogue, asked: Release, ask: Ask, *, comments: bool = False
-) -> SharedModel:
+def learn_items(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     """Learn how well each item is liked, how often it is rated, how much its comments interest."""
-    sums = ask(asked, 1, ItemSumsView(len(catalogue), comments)).reshape(len(catalogue), -1)
-    statistics = denoise(sums[:, :2], asked.noise_std, catalogue)
-    model = SharedModel.of_items(catalogue, statistics)
-    if not comments:
+    asked, scale = plan["item_sums"], plan.count_scale
+    view = ItemSumsView(len(catalogue), plan.comments, scale)
+    sums = ask(asked, 1, view).reshape(len(catalogue), -1)
+    statistics = denoise(sums[:, :2], asked.noise_std, catalogue, count_scale=scale)
+    popular = popularity(sums[:, 1] / scale, (asked.noise_std / scale) ** 2, catalogue)
+    model = replace(
+        SharedModel.of_items(catalogue, statistics),
+        interest=InterestModel.untrained(catalogue, popular, statistics.mean),
+    )
+    if not plan.comments:
         return model
     mean = denoise_comments(sums[:, 2:], asked.noise_std, catalogue, statistics.log_weight)
     return replace(model, comment_mean=mean)

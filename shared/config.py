@@ -49,9 +49,9 @@ class RunConfig(BaseModel):
 
     data: str = "village"
     """A folder in a known layout, or the word `village`."""
-    split: Literal["random", "u1", "u2", "u3", "u4", "u5", "leave-one-out", "users", "items"] = (
-        "random"
-    )
+    split: Literal[
+        "random", "u1", "u2", "u3", "u4", "u5", "leave-one-out", "one-random", "users", "items"
+    ] = "random"
     """How ratings are held out for the test."""
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of ratings, users or items that the splits random, users and items hold out."""
@@ -75,6 +75,8 @@ class RunConfig(BaseModel):
     """Devices whose noise shares are not counted, because they might tell them."""
     budget: dict[str, Share] | None = None
     """Shares of rho over the queries, summing to 1; a public rule where unset."""
+    objective: Literal["balanced", "ratings", "ranking"] = "balanced"
+    """What the budget is spent on: predicted ratings, ranked lists, or both."""
     blocks: tuple[Literal["items", "network"], ...] | None = None
     """Blocks of the trunk to train; a public rule where unset."""
     rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -90,6 +92,8 @@ class RunConfig(BaseModel):
     """Weight of unlikeness in recommended lists; 0 is the list of the best scores."""
     public_comments: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the training comments that their authors publish; none where unset."""
+    written_alpha: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Share of a profile of written comments that stays when a comment comes."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
     encoder: str = "default"

@@ -74,9 +74,35 @@ class ItemTrunk:
         return self.rows * (self.factors + 1)
 
 
+@dataclass(frozen=True)
+class StackedUsers:
+    """A cohort laid out for the network once, for all rounds of one block; private."""
+
+    users: int
+    buckets: tuple[tuple[Ints, Tensor, Tensor, Tensor], ...]
+    """Rows of the users of a bucket, their inputs (B, n, in), residuals and weights (B, n, 2)."""
+
+
+def stack_users(users: Sequence[UserTasks]) -> StackedUsers:
+    """Lay users of similar length side by side, padded: half of what a round costs.
+
+    Args:
+        users: Their tasks, with network inputs. Private.
+    """
+    buckets = []
+    for rows in bucket_by_length(np.array([len(user) for user in users])):
+        parts = ([getattr(users[row], name) for row in rows] for name in _STACKED)
+        inputs, residual, weight = (_padded(part, torch.float32) for part in parts)
+        buckets.append((rows, inputs, residual, weight))
+    return StackedUsers(len(users), tuple(buckets))
+
+
+_STACKED = ("inputs", "residual", "weight")
+
+
 def user_gradients(
     trunk: NetworkTrunk | ItemTrunk,
-    users: Sequence[UserTasks],
+    users: Sequence[UserTasks] | StackedUsers,
     *,
     local_steps: int = 1,
     local_rate: float = 0.0,
@@ -85,7 +111,7 @@ def user_gradients(
 
     Args:
         trunk: The block to differentiate.
-        users: Their events; a device passes its owner alone.
+        users: Their events; a device passes its owner alone. The network also takes them stacked.
         local_steps: E; above 1 the gradients of E steps of local descent are summed.
         local_rate: Step size of that descent.
 
@@ -93,14 +119,16 @@ def user_gradients(
         Gradients, shape (U, d), float64, in the order of `users`. Unclipped and private: they go
         to the door and nowhere else. A user with a NaN gets NaN, which the door turns into zero.
     """
+    if isinstance(trunk, NetworkTrunk):
+        stacked = users if isinstance(users, StackedUsers) else stack_users(users)
+        return _network_gradients(trunk, stacked, local_steps, local_rate)
+    if isinstance(users, StackedUsers):
+        raise TypeError("only the network takes stacked users")
     gradients = np.zeros((len(users), trunk.dimension))
-    longest = BUCKET_ROWS if isinstance(trunk, NetworkTrunk) or local_steps == 1 else 1
+    longest = BUCKET_ROWS if local_steps == 1 else 1
     for bucket in bucket_by_length(np.array([len(user) for user in users]), longest):
         members = [users[row] for row in bucket]
-        if isinstance(trunk, NetworkTrunk):
-            gradients[bucket] = _network_gradients(trunk, members, local_steps, local_rate)
-        else:
-            gradients[bucket] = _item_gradients(trunk, members, local_steps, local_rate)
+        gradients[bucket] = _item_gradients(trunk, members, local_steps, local_rate)
     return gradients
 
 
@@ -202,21 +230,20 @@ class _ItemLayer(nn.Module):
 
 
 def _network_gradients(
-    trunk: NetworkTrunk, users: list[UserTasks], steps: int, rate: float
+    trunk: NetworkTrunk, stacked: StackedUsers, steps: int, rate: float
 ) -> Floats:
-    """Give (B, d) for one bucket."""
+    """Give (U, d), bucket by bucket through one wrapped layer: wrapping costs a fifth of a step."""
+    gradients = np.zeros((stacked.users, trunk.dimension))
     model = _private(_NetworkLayer(trunk.shape, trunk.parameters))
-    inputs, residual, weight = (
-        _padded([getattr(user, name) for user in users], torch.float32)
-        for name in ("inputs", "residual", "weight")
-    )
-    gradient = total = _per_user(model, (inputs,), residual, weight)
-    moved = torch.zeros_like(total)
-    for _ in range(steps - 1):
-        moved = moved - rate * gradient
-        gradient = _per_user(model, (inputs, moved), residual, weight)
-        total = total + gradient
-    return total.double().numpy()
+    for rows, inputs, residual, weight in stacked.buckets:
+        gradient = total = _per_user(model, (inputs,), residual, weight)
+        moved = torch.zeros_like(total)
+        for _ in range(steps - 1):
+            moved = moved - rate * gradient
+            gradient = _per_user(model, (inputs, moved), residual, weight)
+            total = total + gradient
+        gradients[rows] = total.numpy()
+    return gradients
 
 
 def _item_gradients(trunk: ItemTrunk, users: list[UserTasks], steps: int, rate: float) -> Floats:

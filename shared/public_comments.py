@@ -30,7 +30,7 @@ from shared.errors import DataError
 from shared.model.profile import WRITTEN_ALPHA, profile_of
 from shared.schema import Floats, Ints
 
-RESIDUAL_WEIGHT = 1.0
+RESIDUAL_WEIGHT = 0.5
 """γ: weight of the residual beside the comment interest of the item."""
 USUAL_SHRINK = 2.0
 """Pseudo-comments at the mean of all in what is usually said of an item."""

@@ -19,6 +19,7 @@ from simulation.cold_start import cold_start
 from simulation.dataset import Dataset
 from simulation.evaluate import K, Rerank
 from simulation.evaluate_comments import NAMES, evaluate_comments
+from simulation.over_time import profile_drift
 from simulation.splits import Split
 
 
@@ -59,7 +60,19 @@ def beyond(
         words.append("cold_start: held-out users with their first ratings alone; hr@10 of the next "
                      "item among 99 uniform negatives")  # fmt: skip
     protocol = "; ".join(part for part in words if part)
-    return found | {"cold_start": rows, "diversity": config.diversity, "protocol": protocol}
+    return found | {
+        "cold_start": rows,
+        "diversity": config.diversity,
+        "profile_drift": _drift(model.catalogue, devices),
+        "protocol": protocol,
+    }
+
+
+def _drift(catalogue: Catalogue, devices: Sequence[History]) -> float | None:
+    """Say how far text profiles moved from the first half of people's histories to the end."""
+    whole = [device.items for device in devices if len(device) > 1]
+    moved = profile_drift(catalogue, [items[: len(items) // 2] for items in whole], whole)
+    return None if np.isnan(moved) else moved
 
 
 def _comments(
@@ -85,5 +98,6 @@ def _comments(
         lambda texts: np.asarray(encoder.encode(texts), dtype=np.float64),
         interest=interest if model.comment_mean is not None else None,
         share=config.public_comments,
+        alpha=config.written_alpha,
         seed=config.seed,
     )

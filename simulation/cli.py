@@ -15,7 +15,6 @@ Style = Literal["text", "json"]
 FormatOption = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
 
 RESERVED = {
-    "objective": "--objective",
     "canaries": "--canaries",
 }
 """Flags of the contract that no release has built yet."""
@@ -27,7 +26,7 @@ def simulate(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; flags win over it.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="random, u1..u5, leave-one-out, users or items.")
+        str | None, typer.Option(help="random, u1..u5, leave-one-out, one-random, users, items.")
     ] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
     target_epsilon: Annotated[
@@ -68,7 +67,9 @@ def simulate(
     blocks: Annotated[
         str | None, typer.Option(help="Trunk blocks: items,network; a public rule.")
     ] = None,
-    objective: Annotated[str | None, typer.Option(hidden=True)] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="balanced, ratings or ranking: what budget serves.")
+    ] = None,
     diversity: Annotated[float | None, typer.Option(help="Unlikeness in lists, 0 to 1; 0.")] = None,
     public_comments: Annotated[
         float | None, typer.Option(help="Share of training comments to publish; none.")
@@ -78,7 +79,7 @@ def simulate(
 ) -> None:
     """Run a private federation on ratings, on one machine.
 
-    Reserved, not built yet: --objective, --canaries, --engine ray|flower.
+    Reserved, not built yet: --canaries, --engine ray|flower.
     """
     given = dict(locals())
     _refuse_reserved(given)

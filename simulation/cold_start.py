@@ -81,18 +81,35 @@ def _measure(
         items = parts.test.items[mine]
         predicted.append(shown.rate(user, items))
         actual.append(parts.test.ratings[mine])
-        hits.append(_hit(shown.score(user), items[0], devices[user].items, (seed, user)))
+        scores = shown.score(user)
+        drawn = negatives(len(scores), int(items[0]), devices[user].items, (seed, user))
+        hits.append(hit_chance(scores[items[0]], scores[drawn]))
     error = metrics.rmse(np.concatenate(predicted), np.concatenate(actual))
     return error, float(np.mean(hits))
 
 
-def _hit(scores: Floats, wanted: int, known: Ints, seed: tuple[int, int]) -> float:
-    """Return the chance, over ties, that an item is among the ten best with its negatives."""
-    free = np.ones(len(scores), dtype=np.bool_)
+def negatives(items: int, wanted: int, known: Ints, seed: tuple[int, ...]) -> Ints:
+    """Draw 99 uniform items beside the wanted one, fewer where the catalogue has fewer left.
+
+    Args:
+        items: Number of items in the catalogue.
+        wanted: The item that is looked for.
+        known: Items that the device knows: never drawn. Private.
+        seed: Seed of the draw.
+    """
+    free = np.ones(items, dtype=np.bool_)
     free[known] = False
     free[wanted] = False
     pool = np.flatnonzero(free)
-    drawn = np.random.default_rng(seed).choice(pool, min(NEGATIVES, len(pool)), replace=False)
-    above = int((scores[drawn] > scores[wanted]).sum())
-    equal = int((scores[drawn] == scores[wanted]).sum())
+    return np.random.default_rng(seed).choice(pool, min(NEGATIVES, len(pool)), replace=False)
+
+
+def hit_chance(score: float, others: Floats) -> float:
+    """Return the chance, over ties, that a score is among the ten best with the others.
+
+    Example:
+        >>> hit_chance(1.0, np.ones(19))
+        0.5
+    """
+    above, equal = int((others > score).sum()), int((others == score).sum())
     return float(np.clip((K - above) / (equal + 1), 0.0, 1.0))

@@ -2,13 +2,14 @@
 """Simulated devices: what each would hold of its owner, and what it shows with the shared model."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from shared.model.history import History
 from shared.model.released import SharedModel
-from shared.ranking import interest
+from shared.ranking.interest import Interest
 from shared.schema import Floats, Interactions, Ints, Scale
 from simulation.dataset import CommentEvents, Dataset
 
@@ -67,5 +68,9 @@ class DevicePredictor:
 
     def score(self, user: int) -> Floats:
         """Score all items for ranking, on the device of one user."""
-        model = self.model
-        return interest(model.catalogue, model.tower.log_weight, self.devices[user].items)
+        return self._interest.score(self.devices[user].items)
+
+    @cached_property
+    def _interest(self) -> Interest:
+        """Return interest, made ready for all devices at once."""
+        return Interest.of(self.model.catalogue, self.model.interest)

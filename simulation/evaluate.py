@@ -6,9 +6,9 @@ figures more than models do: who is ranked against what, how ties fall, which di
 carries them as one sentence, `protocol`; figures of different protocols must never be compared.
 
 - Lists are made for users with a held-out row. What a device knows (training rows and history) is
-  never a candidate. Split leave-one-out: `hr@10` and `ndcg@10` rank the held-out item among 99
-  uniform negatives from outside the known items; `recall@10` and the figures `_full`, as all
-  figures of other splits, rank every item that the device does not know.
+  never a candidate. Splits leave-one-out and one-random: `hr@10` and `ndcg@10` rank the held-out
+  item among 99 uniform negatives from outside the known items; `recall@10` and the figures
+  `_full`, as all figures of other splits, rank every item that the device does not know.
 - Negatives never come from test rows of the same user, and never exclude rows by looking at other
   users: samplers that draw them before the split leak which items are held out.
 - Ties fall at random: items are shuffled for each user before they are ranked.
@@ -31,7 +31,7 @@ import numpy.typing as npt
 from shared import metrics
 from shared.diversity import POOL
 from shared.schema import Floats, Interactions, Ints
-from simulation.splits import Split
+from simulation.splits import ONE_OUT, Split
 
 K = 10
 """Length of every list."""
@@ -236,7 +236,7 @@ def _lists(
     kinds = indicators(categories)
     raters, people = np.bincount(split.train.items, minlength=items), np.unique(split.train.users)
     popularity: Floats = np.asarray((raters + 1) / (len(people) + 1), dtype=np.float64)
-    sampled = split.name == "leave-one-out"
+    sampled = split.name in ONE_OUT
     by_user: dict[str, list[Floats]] = {}
     tops = []
     for block in _blocks(cases, max(items, K * kinds.shape[1])):
@@ -274,7 +274,7 @@ def _rating_only(
     for block in _blocks(cases, items):
         rows = np.full((len(block), items), -np.inf)
         for row, case in zip(rows, block, strict=True):
-            alone = split.name == "leave-one-out"
+            alone = split.name in ONE_OUT
             asked = case.sampled(items) if alone else np.flatnonzero(case.unknown(items))
             row[asked] = predictor.rate(case.user, asked)
         hits.append(_quality(_top(rows, block), block)["hit"])
@@ -283,7 +283,7 @@ def _rating_only(
 
 def _rated(cases: Sequence[_Case], split: Split, seed: int) -> Sequence[_Case]:
     """Choose whose lists are ranked by stars: everybody in leave-one-out, else a sample."""
-    if split.name == "leave-one-out" or len(cases) <= RATED_USERS:
+    if split.name in ONE_OUT or len(cases) <= RATED_USERS:
         return cases
     chosen = np.random.default_rng(seed).permutation(len(cases))[:RATED_USERS]
     return [cases[index] for index in np.sort(chosen).tolist()]
@@ -327,7 +327,7 @@ def _quality(top: Ints, block: Sequence[_Case]) -> dict[str, Floats]:
 
 def _ranking_words(split: Split, rated: int, seed: int) -> list[str]:
     """Say how lists were made."""
-    if split.name == "leave-one-out":
+    if split.name in ONE_OUT:
         how = [
             f"hr@10, ndcg@10 and hr@10_rating_only: the held-out item among {NEGATIVES} uniform "
             "negatives without replacement from outside the user's known items",

@@ -26,6 +26,7 @@ import numpy as np
 
 from shared import metrics
 from shared.content_words import DIMENSION, content_words
+from shared.model.profile import WRITTEN_ALPHA
 from shared.public_comments import (
     USUAL_SHRINK,
     PublicVectors,
@@ -35,6 +36,7 @@ from shared.public_comments import (
 )
 from shared.schema import Floats, Ints
 from simulation.dataset import CommentEvents, Dataset, PublicComments
+from simulation.published import published
 from simulation.splits import Split
 
 Encode = Callable[[Sequence[str]], Floats]
@@ -56,33 +58,6 @@ NAMES = (
 """Every name in the result of `evaluate_comments`, but for `protocol`."""
 
 
-def published(dataset: Dataset, split: Split, share: float, seed: int) -> PublicComments:
-    """Return the operator's comments, then a seeded share of the training comments.
-
-    Args:
-        dataset: The data set.
-        split: Its split: comments on test rows and in held-out histories stay private.
-        share: Share of the training comments that their authors publish, in [0, 1].
-        seed: Seed of the choice.
-
-    Returns:
-        Public comments; rows of the operator's keep their number, so that `opened` stays right.
-    """
-    given = dataset.public_comments or PublicComments(
-        np.zeros(0, np.int64), np.zeros(0, np.int64), (), np.zeros(0)
-    )
-    train = split.train
-    wrote = np.flatnonzero([bool(text) for text in train.comments])
-    chosen = np.random.default_rng(seed).permutation(len(wrote))[: round(share * len(wrote))]
-    rows = np.sort(wrote[chosen])
-    return PublicComments(
-        items=np.concatenate([given.items, train.items[rows]]),
-        authors=np.concatenate([given.authors, train.users[rows]]),
-        texts=(*given.texts, *train.comments[rows].tolist()),
-        helpful=np.concatenate([given.helpful, train.helpful[rows]]),
-    )
-
-
 @dataclass(frozen=True)
 class Readers:
     """Everybody's own training comments, read; private."""
@@ -96,11 +71,13 @@ class Readers:
     """Author of each training comment, (n,), sorted."""
     items: Ints
     vectors: Floats
+    alpha: float
+    """Public α of the profile."""
 
     def profile(self, user: int) -> Floats:
         """Return p_u, (D,); zero for somebody who wrote nothing."""
         a, b = np.searchsorted(self.users, [user, user + 1])
-        return reader_profile(self.space, self.vectors[a:b], self.items[a:b])
+        return reader_profile(self.space, self.vectors[a:b], self.items[a:b], self.alpha)
 
 
 def evaluate_comments(
@@ -110,6 +87,7 @@ def evaluate_comments(
     *,
     interest: Interest | None = None,
     share: float | None = None,
+    alpha: float = WRITTEN_ALPHA,
     seed: int = 0,
 ) -> dict[str, float | str | None]:
     """Measure how well public comments are recommended.
@@ -120,6 +98,7 @@ def evaluate_comments(
         encode: Turns texts into vectors of norm 1, (n, D).
         interest: ĉ of each user for all items, or None: then the text alone decides.
         share: `--public-comments`; None where it was not given: no retrieval.
+        alpha: Public α of the profile of what was written.
         seed: Seed of the choice of published comments.
 
     Returns:
@@ -129,7 +108,7 @@ def evaluate_comments(
     public = published(dataset, split, share or 0.0, seed)
     if len(public) == 0:
         return figures | {"protocol": ""}
-    readers = _readers(public, split, encode, len(dataset.items))
+    readers = _readers(public, split, encode, len(dataset.items), alpha)
     figures["comments_public"] = len(public)
     words = []
     if dataset.comment_events is not None:
@@ -146,7 +125,9 @@ def evaluate_comments(
     return figures | {"protocol": "; ".join(words)}
 
 
-def _readers(public: PublicComments, split: Split, encode: Encode, items: int) -> Readers:
+def _readers(
+    public: PublicComments, split: Split, encode: Encode, items: int, alpha: float
+) -> Readers:
     """Read public comments and everybody's own training comments."""
     words = content_words(public.texts)
 
@@ -159,7 +140,7 @@ def _readers(public: PublicComments, split: Split, encode: Encode, items: int) -
     told = read([*public.texts, *own.comments.tolist()])
     said, size = told[: len(public)], told.shape[1] - DIMENSION
     space = public_vectors(said[:, :size], public.items, items, words=said[:, size:])
-    return Readers(space, read, said, own.users, own.items, told[len(public) :])
+    return Readers(space, read, said, own.users, own.items, told[len(public) :], alpha)
 
 
 def _openings(

@@ -135,7 +135,9 @@ def accuracy_against_diversity(runs: Sequence[Figures]) -> bytes:
                 words = f"λ = {run.get('diversity') or 0.0:g}"
                 axes.annotate(words, (x, y), xytext=(4, 5), textcoords="offset points")
         axes.set(xlabel="diversity of lists on categories", ylabel="hit rate in the top 10")
-        axes.set_ylim(bottom=0.0)
+        # from zero, so that a small price looks small
+        highest = max((run["hr@10_full"] for runs in groups.values() for run in runs), default=1.0)
+        axes.set_ylim(0.0, 1.15 * highest or 1.0)
         axes.margins(x=0.15)
         if groups:
             axes.legend(loc="lower left")

@@ -44,6 +44,11 @@ def _quality(figures: Figures) -> Table:
         ("hr@10", "hit rate in the top 10"),
         ("ndcg@10", "NDCG of the top 10"),
         ("coverage@10", "share of the catalogue recommended"),
+        ("intra_list_diversity@10", "diversity of lists, by category"),
+        ("comment_opened_auc", "public comments that get opened (AUC within users)"),
+        ("comment_mrr", "own comment among others (mean reciprocal rank)"),
+        ("comment_mrr_random", "  in random order"),
+        ("comment_mrr_helpful", "  by helpful votes"),
     ):
         if figures.get(name) is not None or not name.startswith("comment"):
             table.add_row(words, _figure(figures, name), "")
@@ -93,6 +98,11 @@ def _sentences(figures: Figures) -> list[str]:
         lines.append(
             f"sessions  RMSE {dealt['rmse']:.4f} in {dealt['sessions']} secure sums of "
             f"{dealt['cohort_size']}; one cohort this large is larger than one secure sum"
+        )
+    for row in figures.get("cold_start") or ():
+        lines.append(
+            f"newcomer  {row['of']} after {row['ratings']} ratings: RMSE {row['rmse']:.4f}, "
+            f"hit rate {row['hr@10']:.4f}"
         )
     if figures.get("note"):
         lines.append(f"note      {figures['note']}")

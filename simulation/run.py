@@ -5,7 +5,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -41,9 +41,11 @@ from simulation.federation import CohortSum, federate
 from simulation.layouts import load
 from simulation.noise import SimulationRng
 from simulation.private_metrics import metric_answers, released_figures
+from simulation.published import published
 from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
 from simulation.splits import Split, split
+from simulation.stand_in import with_public_comments
 from simulation.vectorised import Vectorised
 from simulation.village import village
 
@@ -151,8 +153,10 @@ def _one_seed(
     config: RunConfig, stage: Stage, folder: RunFolder, variant: str, say: Say
 ) -> dict[str, Any]:
     """Split, federate, evaluate, and write what may be published."""
-    dataset, catalogue = stage.dataset, stage.catalogue
+    dataset = stage.dataset
     parts = split(dataset, config.split, config.test_fraction, config.seed)
+    stage = _told(config, stage, parts, say)
+    catalogue = stage.catalogue
     devices = devices_of(dataset, parts.known)
     absent = set(np.unique(parts.history.users).tolist())
     enrolled = [device for user, device in enumerate(devices) if user not in absent]
@@ -188,6 +192,21 @@ def _one_seed(
     figures |= plan.figures()
     figures |= _facts(config, parts, dataset, plan, len(enrolled), seconds, stage)
     return figures
+
+
+def _told(config: RunConfig, stage: Stage, parts: Split, say: Say) -> Stage:
+    """Let public comments stand in for the text of a catalogue that has none."""
+    dataset = stage.dataset
+    if stage.catalogue.text.shape[1] or not dataset.comments_declared:
+        return stage
+    public = published(dataset, parts, config.public_comments or 0.0, config.seed)
+    if len(public) == 0:
+        return stage
+    say(f"encoding {len(public)} public comments, which stand in for texts of the items")
+    encoder = load_encoder(config.encoder, cache_dir() / "research")
+    encode = lambda texts: np.asarray(encoder.encode(texts), dtype=np.float64)  # noqa: E731
+    catalogue, basis = with_public_comments(dataset.items, public, encode, encoder.name)
+    return replace(stage, catalogue=catalogue, basis=basis)
 
 
 def _engine(config: RunConfig) -> CohortSum:

@@ -50,12 +50,14 @@ def split(dataset: Dataset, name: str = "random", fraction: float = 0.1, seed: i
 
     Args:
         dataset: The data set.
-        name: random, leave-one-out, users, items, or one of the official folds (u1..u5, ua, ub).
+        name: random, leave-one-out, one-random, users, items, or one of the official folds
+            (u1..u5, ua, ub).
         fraction: Share to hold out: of each user's ratings (random), of users or of items.
         seed: Seed of the choice; the same seed gives the same split.
 
     Returns:
-        The split; interactions keep their canonical order.
+        The split; interactions keep their canonical order, but for one-random, whose training
+        rows are shuffled within each user.
 
     Raises:
         UsageError: An unknown name, a fold that the data set lacks, or a fraction outside (0, 1).
@@ -85,7 +87,12 @@ def split(dataset: Dataset, name: str = "random", fraction: float = 0.1, seed: i
             hint="choose another fraction or another split.",
         )
     seeded = protocol if name == "leave-one-out" else f"{protocol}, seed {seed}"
-    return Split(name, rows.take(train_rows), rows.take(test_rows), seeded, rows.take(history))
+    kept = np.flatnonzero(train_rows)
+    if name == "one-random":  # what came first is forgotten, on devices as well
+        kept = kept[
+            np.lexsort((np.random.default_rng([seed, 1]).random(len(kept)), rows.users[kept]))
+        ]
+    return Split(name, rows.take(kept), rows.take(test_rows), seeded, rows.take(history))
 
 
 def _random(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Mask, Mask, str]:
@@ -109,6 +116,21 @@ def _leave_one_out(
     test = last & ~first
     protocol = "each user's last rating by time stamp, ties by file order; one-rating users train"
     return test, np.zeros_like(test), protocol
+
+
+def _one_random(
+    dataset: Dataset, fraction: float, rng: np.random.Generator
+) -> tuple[Mask, Mask, str]:
+    """Hold out one rating of each user at random; users with a single rating keep it.
+
+    Sites show lists, and people rate down them: the item after the last is often the next of a
+    list. Here nothing of that order is left.
+    """
+    users = dataset.interactions.users
+    chosen = _rank_within(users, rng.random(len(users))) == 0
+    chosen &= np.bincount(users, minlength=len(dataset.users))[users] > 1
+    protocol = "one random rating of each user, histories in random order; one-rating users train"
+    return chosen, np.zeros_like(chosen), protocol
 
 
 def _users(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Mask, Mask, str]:
@@ -151,7 +173,10 @@ def _rank_within(users: Ints, key: npt.NDArray[np.float64]) -> Ints:
 SPLITS: dict[str, Callable[[Dataset, float, np.random.Generator], tuple[Mask, Mask, str]]] = {
     "random": _random,
     "leave-one-out": _leave_one_out,
+    "one-random": _one_random,
     "users": _users,
     "items": _items,
 }
 """The splits that any data set has; official folds come with a layout."""
+ONE_OUT = ("leave-one-out", "one-random")
+"""Splits that hold out one rating a user: lists of these are ranked against sampled negatives."""

@@ -6,7 +6,7 @@ redirect, so that a reload repeats no act. What may reach these functions at all
 `client.page.guard`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -37,6 +37,7 @@ MENU = (
     ("/device", "device"),
 )
 """Address and name of each page in the menu."""
+Endpoint = Callable[[Request], Awaitable[Response]]
 FILES = {"/style.css": "text/css", "/icon.svg": "image/svg+xml"}
 
 
@@ -58,7 +59,8 @@ class Page:
             "export": f"privet client export {folder} FILE",
             "verify": f"privet client verify {folder}",
         }
-        self.erased = False
+        self.ended = ""
+        """"erased" or "closed" once the owner ended the page."""
         self._jinja = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -70,7 +72,7 @@ class Page:
 
     def render(self, request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Make a page of a template, in the language that the browser asks for."""
-        open_page = status == 200 and not self.erased
+        open_page = status == 200 and not self.ended
         made = self._jinja.get_template(f"{name}.html.j2").render(
             say=_say(request),
             form_token=self.session.form_token,
@@ -90,19 +92,19 @@ class Page:
             request, "message", status, title=say("refused.title"), text=say(key), back=False
         )
 
-    def get(self, show: pages.Show) -> Callable[[Request], Any]:
+    def get(self, show: pages.Show) -> Endpoint:
         """Make the endpoint of a page."""
 
         async def endpoint(request: Request) -> Response:
             say = _say(request)
-            if self.erased:
-                return self._message(request, say("erase.gone-title"), say("erase.gone"))
+            if self.ended:
+                return self._message(request, say(f"{self.ended}.title"), say(f"{self.ended}.text"))
             name, values = show(self.device, say, request.query_params)
             return self.render(request, name, **values)
 
-        return endpoint
+        return self.told(endpoint)
 
-    def post(self, act: acts.Act) -> Callable[[Request], Any]:
+    def post(self, act: acts.Act) -> Endpoint:
         """Make the endpoint of a form: do it, leave a notice, go to where it shows."""
 
         async def endpoint(request: Request) -> Response:
@@ -112,11 +114,27 @@ class Page:
             except PrivetError as wrong:
                 self.session.tell("notice.failed", message=wrong.message, hint=wrong.hint)
                 return RedirectResponse(acts.way_back(form), status_code=303)
-            if done.key:
-                self.session.tell(done.key, **done.values)
+            self.session.tell(done.key, **done.values)
             return RedirectResponse(done.path, status_code=303)
 
-        return endpoint
+        return self.told(endpoint)
+
+    def told(self, endpoint: Endpoint) -> Endpoint:
+        """Turn what goes wrong into a page: behind the guard's headers, without a private value."""
+
+        async def told(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except pages.Missing:
+                return await self.lost(request, HTTPException(404))
+            except PrivetError as wrong:
+                text = f"{wrong.message} {wrong.hint}"
+            except Exception as bug:  # its message might hold what is private, its type does not
+                text = _say(request)("broken.text", kind=type(bug).__name__)
+            title = _say(request)("broken.title")
+            return self.render(request, "message", 500, title=title, text=text, back=True)
+
+        return told
 
     async def erase(self, request: Request) -> Response:
         """Erase the device once the owner typed the word; then the page ends."""
@@ -126,13 +144,14 @@ class Page:
             self.session.tell("notice.confirm")
             return RedirectResponse("/erase", status_code=303)
         self.device.erase()
-        self.erased = True
+        self.ended = "erased"
         self.stop()
-        return self._message(request, say("erase.gone-title"), say("erase.gone"))
+        return self._message(request, say("erased.title"), say("erased.text"))
 
     async def close(self, request: Request) -> Response:
         """End the page; the device stays as it is."""
         say = _say(request)
+        self.ended = "closed"
         self.stop()
         return self._message(request, say("closed.title"), say("closed.text"))
 
@@ -147,7 +166,6 @@ class Page:
 
     def _message(self, request: Request, title: str, text: str) -> HTMLResponse:
         """Make a last page: no menu, since nothing behind it works any more."""
-        self.erased = True
         return self.render(request, "message", title=title, text=text, back=False)
 
 
@@ -174,15 +192,15 @@ def make_app(page: Page, host: str) -> Starlette:
     routes = [Route(path, page.get(show), methods=["GET"]) for path, show in shown.items()]
     routes += [Route(path, page.post(act), methods=["POST"]) for path, act in acts.ACTS.items()]
     routes += [
-        Route("/erase", page.erase, methods=["POST"]),
-        Route("/close", page.close, methods=["POST"]),
+        Route("/erase", page.told(page.erase), methods=["POST"]),
+        Route("/close", page.told(page.close), methods=["POST"]),
     ]
     routes += [Route(path, _file(path, kind)) for path, kind in FILES.items()]
     guard = Middleware(Guard, session=page.session, host=host, refuse=page.refuse)
     return Starlette(
         routes=routes,
         middleware=[guard],
-        exception_handlers={404: page.lost, 405: page.lost, pages.Missing: page.lost},
+        exception_handlers={404: page.lost, 405: page.lost},
     )
 
 
@@ -191,7 +209,7 @@ def _say(request: Request) -> Texts:
     return texts(best_language(request.headers.get("accept-language", "")))
 
 
-def _file(path: str, kind: str) -> Callable[[Request], Any]:
+def _file(path: str, kind: str) -> Endpoint:
     """Make the endpoint of a file that is the same for everybody."""
 
     async def endpoint(request: Request) -> Response:

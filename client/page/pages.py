@@ -77,7 +77,8 @@ def item(device: Owner, say: Texts, query: Query) -> Made:
     row, shown = _row(device, query.get("id", "")), Shown(device, say)
     entry = shown.mine.get(row)
     comments = [comment.text for comment in device.public_comments if comment.row == row]
-    if comments:
+    status = device.status()
+    if comments and not status.moved:
         device.note(row, "opened" if query.get("from") == "comments" else "seen")
     return "item", {
         "item": _item(device, row) | {"categories": shown.categories(row)},
@@ -86,7 +87,7 @@ def item(device: Owner, say: Texts, query: Query) -> Made:
         "choices": choices(device.scale, say),
         "high": f"{device.scale.high:g}",
         "comments": comments,
-        "can_publish": bool(device.status().run),
+        "can_publish": bool(status.run) and not status.moved,
     }
 
 
@@ -108,6 +109,7 @@ def data(device: Owner, say: Texts, query: Query) -> Made:
     newest: list[Entry] = list(reversed(entries))
     return "data", {
         "rated": len(entries),
+        "published": sum(entry.published for entry in entries),
         "commented": sum(bool(entry.comment) for entry in entries),
         "rows": [shown.rated(entry) for entry in newest[(page - 1) * ROWS : page * ROWS]],
         "page": page,

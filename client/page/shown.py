@@ -125,7 +125,7 @@ class Shown:
         row = one.comment.row
         title = self.device.catalogue.titles[row]
         votes = one.comment.helpful
-        reasons = [self.say(f"reason.{kind}", title=title) for kind in one.reasons]
+        reasons = [self.say(f"reason.{kind}") for kind in one.reasons]
         if row in self.mine:
             reasons.append(self.say("reason.rated", stars=self.stars(self.mine[row].stars)))
         return {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The released model as a file: safetensors, nothing that runs, everything that a device needs."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from safetensors import SafetensorError
@@ -9,6 +9,7 @@ from safetensors.numpy import load, save
 
 from shared.catalogue import Catalogue
 from shared.errors import DataError
+from shared.model.interest import NAMES, InterestModel
 from shared.model.network import Network, NetworkShape
 from shared.model.prior import Prior
 from shared.model.released import SharedModel
@@ -18,6 +19,8 @@ from shared.model.view import profile_texts
 from shared.schema import Floats
 
 FORMAT = "privet-model-1"
+INTEREST = fields(InterestModel)
+"""Arrays of what ranks, in the order of its fields."""
 
 
 def save_model(model: SharedModel) -> bytes:
@@ -30,6 +33,7 @@ def save_model(model: SharedModel) -> bytes:
     if model.network is not None:
         arrays["network_directions"] = model.network.directions
         arrays["network_parameters"] = model.network.parameters
+    arrays |= {f"interest_{part.name}": getattr(model.interest, part.name) for part in INTEREST}
     plain = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     return bytes(save(plain, metadata={"format": FORMAT}))
 
@@ -47,6 +51,7 @@ def load_model(data: bytes, catalogue: Catalogue) -> SharedModel:
         start = build_tower(catalogue, statistics)
         tower = replace(start, features=read["features"], offset=read["offset"])
         network = _network(read, catalogue)
+        interest = _interest(read, catalogue)
     except (SafetensorError, KeyError, ValueError):
         raise DataError(
             "a model must be a safetensors file of Privet for this catalogue, got another.",
@@ -57,7 +62,30 @@ def load_model(data: bytes, catalogue: Catalogue) -> SharedModel:
             f"a model must have the catalogue's {len(catalogue)} items, got another shape.",
             hint="fetch the model and its catalogue again.",
         )
-    return SharedModel(catalogue, statistics, tower, prior, read.get("comment_mean"), network)
+    return SharedModel(
+        catalogue, statistics, tower, prior, interest, read.get("comment_mean"), network
+    )
+
+
+def _interest(read: dict[str, Floats], catalogue: Catalogue) -> InterestModel:
+    """Read what ranks; its arrays must fit together."""
+    model = InterestModel(*(read[f"interest_{part.name}"] for part in INTEREST))
+    items, columns = len(catalogue), catalogue.features.shape[1] + 2
+    width, factors = len(model.bilinear), model.items.shape[1] - 1
+    wanted = (
+        (items,),
+        (items,),
+        (columns, width),
+        (len(NAMES),),
+        (width, width),
+        (width, factors),
+        (width,),
+        (items, 1 + factors),
+        (1,),
+    )
+    if wanted != tuple(getattr(model, part.name).shape for part in INTEREST):
+        raise ValueError("the arrays of interest do not fit together")
+    return model
 
 
 def _network(read: dict[str, Floats], catalogue: Catalogue) -> Network | None:

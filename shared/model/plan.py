@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,25 @@ class ModelPlan:
     network_rounds: int = 0
 
 
+@dataclass(frozen=True)
+class RankingPlan:
+    """Which releases the ranking makes and how they share the budget; public."""
+
+    shares: tuple[float, float, float, float]
+    """Shares of ρ for `item_sums` and for all rounds of `rank_weights`, `rank_bilinear`,
+    `rank_items`."""
+    width: int
+    """p, length of a whitened item vector."""
+    factors: int
+    """k, factors of an item; 0 where items have no terms of their own."""
+
+
+Objective = Literal["ratings", "ranking", "balanced"]
+COUNT_SCALES: dict[Objective, float] = {"ratings": 0.8, "balanced": 1.2, "ranking": 2.0}
+"""α of `item_sums`: how much of a person's norm tells that they rated, not how."""
+WEIGHTS_SHARE = 0.01
+"""Share of `rank_weights` in every plan with ranking: 22 numbers stand out of any noise."""
+WEIGHTS_ROUNDS, BILINEAR_ROUNDS, TERMS_ROUNDS = 3, 3, 4
 BLOCKS = ("items", "network")
 """Blocks of the trunk that a run may train."""
 WEAKEST_TRUNK = ModelPlan((0.70, 0.05, 0.25), 2, 2, 2.0)
@@ -94,3 +114,56 @@ def budget_rule(users: int, items: int, mu: float) -> ModelPlan:
     growth = math.log2(signal / 30)
     factors, rounds = min(8, 2 + int(growth)), min(6, 3 + int(growth / 2))
     return ModelPlan((0.45, 0.05, 0.50), factors, rounds, 1.0)
+
+
+def ranking_rule(users: int, items: int, mu: float) -> RankingPlan:
+    """Choose the releases of a run that serves the ranking alone, by the same t as `budget_rule`.
+
+    Args:
+        users: Enrolled users, public.
+        items: Items of the catalogue, public.
+        mu: √(2ρ) of the whole budget; `math.inf` without privacy.
+
+    Source: RECIPE RANKING, "Shares Q1..Q4".
+
+    Example:
+        >>> ranking_rule(943, 1682, 1 / 0.6).shares
+        (0.53, 0.01, 0.11, 0.35)
+    """
+    if math.isinf(mu):
+        return RankingPlan((1.0, 1.0, 1.0, 1.0), 55, 16)
+    signal = mu * users / math.sqrt(items)
+    if signal < 4:
+        return RankingPlan((1.0, 0.0, 0.0, 0.0), 1, 0)
+    if signal < 16:
+        return RankingPlan((0.90, WEIGHTS_SHARE, 0.09, 0.0), 20, 0)
+    if signal < 30:
+        return RankingPlan((0.65, WEIGHTS_SHARE, 0.10, 0.24), 20, 2)
+    return RankingPlan((0.53, WEIGHTS_SHARE, 0.11, 0.35), 32, 4)
+
+
+def shares_of(objective: Objective, trunk: ModelPlan, ranking: RankingPlan) -> dict[str, float]:
+    """Share the budget over all queries of a model, by name.
+
+    `balanced` gives either task half of what it would spend beside `item_sums`, and that query,
+    which serves both, the rest. Without privacy every query has all it wants.
+    """
+    own = dict(
+        zip(
+            ("item_sums", "population_prior", "trunk_items", "trunk_network"),
+            (*trunk.shares, trunk.network_share),
+            strict=True,
+        )
+    )
+    names = ("item_sums", "rank_weights", "rank_bilinear", "rank_items")
+    ranked = dict(zip(names, ranking.shares, strict=True))
+    if objective == "ratings":
+        return own
+    if objective == "ranking":
+        return ranked
+    if ranked["item_sums"] == 1:  # nothing is scarce, or nothing is left to share
+        return own | ranked
+    both = {name: 0.5 * share for name, share in (own | ranked).items()}
+    both["rank_weights"] = WEIGHTS_SHARE
+    both["item_sums"] += 1.0 - sum(both.values())
+    return both

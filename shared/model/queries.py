@@ -5,6 +5,7 @@ A `SumQuery` is public and part of what a server signs; what a device answers is
 `client.training`.
 """
 
+from shared.model.interest import NAMES
 from shared.model.prior import CLIPPING_NORM
 from shared.privacy.query import Block, SumQuery
 
@@ -12,6 +13,10 @@ METRICS = ("squared_error", "absolute_error", "hit", "ndcg", "comment_auc", "com
 """What each device may be asked about its own held-out events, each in [0, 1]."""
 NETWORK_NORM = 10.0
 """Clipping norm of a person's network gradient; its median on three data sets is 6 to 11."""
+WEIGHTS_NORM = 0.6
+"""Clipping norm of a person's step of the ranking weights; its median is .5."""
+BILINEAR_NORM = 5.0
+"""Clipping norm of a person's gradient in M; its median is 5 to 7."""
 UNCLIPPED = 1e6
 """A norm that nobody reaches: runs without privacy do not clip the network's gradient."""
 
@@ -75,4 +80,43 @@ def trunk_network_query(size: int, norm: float = NETWORK_NORM) -> SumQuery:
         blocks=(Block("network", size, norm),),
         clipping="clip",
         purpose="Improve the network that ratings and comments share.",
+    )
+
+
+def rank_weights_query() -> SumQuery:
+    """Return the query of one round about what each ranking score is worth to people."""
+    return SumQuery(
+        name="rank_weights",
+        blocks=(Block("weights", len(NAMES), WEIGHTS_NORM),),
+        clipping="clip",
+        purpose="Learn what makes people choose an item: its popularity, its kind, its age.",
+    )
+
+
+def rank_bilinear_query(width: int) -> SumQuery:
+    """Return the query of one round about which recent taste draws people to which items.
+
+    Args:
+        width: p, length of a whitened item vector.
+    """
+    return SumQuery(
+        name="rank_bilinear",
+        blocks=(Block("bilinear", width**2, BILINEAR_NORM),),
+        clipping="clip",
+        purpose="Learn what people choose next, given what they chose lately.",
+    )
+
+
+def rank_items_query(rows: int, factors: int) -> SumQuery:
+    """Return the query of one round about what draws people to single items.
+
+    Args:
+        rows: Items that have terms of their own.
+        factors: k, factors of an item.
+    """
+    return SumQuery(
+        name="rank_items",
+        blocks=(Block("items", rows * (1 + factors), 1.0),),
+        clipping="scale",
+        purpose="Learn which items people choose more than their kind and popularity tell.",
     )

@@ -9,6 +9,7 @@ from shared.catalogue import Catalogue
 from shared.errors import DataError
 from shared.model.comment_task import comment_vector, from_unit, interest_of
 from shared.model.history import History
+from shared.model.interest import InterestModel
 from shared.model.local import predict
 from shared.model.network import Network, join_inputs, network_forward
 from shared.model.prior import Prior
@@ -28,6 +29,8 @@ class SharedModel:
     statistics: ItemStatistics
     tower: Tower
     prior: Prior
+    interest: InterestModel
+    """What people choose next; untrained where no budget was spent on it."""
     comment_mean: Floats | None = None
     """c'_j of each item, (I,); None where no comments are declared."""
     network: Network | None = None
@@ -41,7 +44,9 @@ class SharedModel:
     def of_items(cls, catalogue: Catalogue, statistics: ItemStatistics) -> "SharedModel":
         """Return the model that knows items but nothing of how people differ."""
         tower = build_tower(catalogue, statistics)
-        return cls(catalogue, statistics, tower, Prior.standard(tower.features.shape[1]))
+        prior = Prior.standard(tower.features.shape[1])
+        untrained = InterestModel.untrained(catalogue, statistics.log_weight, statistics.mean)
+        return cls(catalogue, statistics, tower, prior, untrained)
 
     def rate(self, history: History, targets: Ints, *, kernel: bool = True) -> Floats:
         """Predict one owner's ratings in r', shape (t,), on their device. Private."""

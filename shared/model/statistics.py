@@ -20,7 +20,7 @@ from shared.schema import Floats, Ints
 CLAMP = 2.0
 """Ratings' deviations in r' are clamped to ±2 before they leave a device."""
 COUNT_SCALE = 0.8
-"""Size of the count column beside the rating column; 1.5 serves ranking better."""
+"""Size of the count column beside the rating column; 2 serves the ranking better."""
 USER_SHRINK = 8.0
 """Pseudo-ratings at the centre in a person's mean."""
 MEAN_SD = 0.38
@@ -127,12 +127,8 @@ def denoise_weights(
     Returns:
         Posterior mean of the weight, of its logarithm, and its posterior variance, each (I,).
     """
-    top = max(60.0, 1.2 * float(counts.max(initial=0.0)))
-    log_grid = np.linspace(np.log(0.05), np.log(top), cells)
+    log_grid, likelihood = weight_likelihood(counts, noise_variance, cells=cells)
     grid = np.exp(log_grid)
-    spread = noise_variance + ROW_SCALE * grid + 1e-4
-    log_likelihood = -0.5 * (counts[:, None] - grid) ** 2 / spread - 0.5 * np.log(spread)  # (I, G)
-    likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
     smoother = np.exp(-0.5 * (np.subtract.outer(np.arange(cells), np.arange(cells)) / 4.0) ** 2)
     smoother /= smoother.sum(axis=0)
     prior = np.full(cells, 1.0 / cells)
@@ -142,6 +138,22 @@ def denoise_weights(
     posterior /= posterior.sum(axis=1, keepdims=True)
     weight = posterior @ grid
     return weight, posterior @ log_grid, np.maximum(posterior @ grid**2 - weight**2, 0.0)
+
+
+def weight_likelihood(
+    counts: Floats, noise_variance: float, *, cells: int = 80
+) -> tuple[Floats, Floats]:
+    """Return a grid of log weights, (G,), and how likely each makes a noisy count, (I, G).
+
+    Every row is relative to its own maximum.
+    """
+    top = max(60.0, 1.2 * float(counts.max(initial=0.0)))
+    log_grid = np.linspace(np.log(0.05), np.log(top), cells)
+    grid = np.exp(log_grid)
+    spread = noise_variance + ROW_SCALE * grid + 1e-4
+    log_likelihood = -0.5 * (counts[:, None] - grid) ** 2 / spread - 0.5 * np.log(spread)  # (I, G)
+    likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    return log_grid, likelihood
 
 
 def denoise_means(

@@ -7,8 +7,10 @@ from typing import Literal
 import numpy as np
 
 from shared.catalogue import Catalogue
+from shared.model.interest import InterestModel
 from shared.model.network import NetworkShape
 from shared.model.prior import Prior
+from shared.model.statistics import COUNT_SCALE
 from shared.model.tasks import TASK_WEIGHTS
 from shared.model.tower import Tower
 from shared.schema import Floats, Ints
@@ -26,6 +28,8 @@ class ItemSumsView:
     items: int
     comments: bool = False
     """Whether the policy declares comments, so that their columns are asked for as well."""
+    count_scale: float = COUNT_SCALE
+    """α, how much of a row's norm says that the item was rated; the rest says how."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,24 @@ class NetworkView:
     """Step size of that descent."""
 
 
-View = ItemSumsView | PriorView | TrunkView | NetworkView
+InterestQuery = Literal["rank_weights", "rank_bilinear", "rank_items"]
+
+
+@dataclass(frozen=True)
+class InterestView:
+    """Interest as devices see it in one round of one of its queries."""
+
+    query: InterestQuery
+    catalogue: Catalogue
+    """What every device holds already; a deployment sends its version alone."""
+    interest: InterestModel
+    """As moved by earlier rounds."""
+    place: Ints | None = None
+    """Row of each item in the vector of `rank_items`, (I,); -1 where the item has no term of its
+    own; None with the other queries."""
+
+
+View = ItemSumsView | PriorView | TrunkView | NetworkView | InterestView
 
 
 def profile_texts(catalogue: Catalogue) -> Floats:

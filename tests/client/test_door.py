@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from client import door
 from client.device import Device
 from client.door import own_vector
+from client.training import Cohort
 from shared.errors import DataError, PolicyError, Refusal
 from shared.model.history import History
 from shared.model.queries import item_sums_query
@@ -20,8 +21,8 @@ from shared.privacy.canonical import Signed, sign
 from shared.privacy.door import Contribution
 from shared.privacy.encode import encode
 from shared.privacy.plan import mechanism_for
+from tests.client.made_store import COHORT as SESSION
 from tests.client.made_store import (
-    COHORT,
     OFFICER,
     OFFICER_KEY,
     POLICY,
@@ -63,6 +64,13 @@ def test_answer_is_charged_receipted_and_the_same_on_a_retry(ready: Device) -> N
     (receipt,) = ready.receipts()
     assert (receipt.status, receipt.kind, receipt.round) == ("prepared", "update-upload", 1)
     assert receipt.rho == charged
+
+
+def test_retry_under_a_forged_signature_gets_nothing(ready: Device) -> None:
+    ask(ready)
+    items = len(ready.catalogue)
+    forged = Signed(question(items).payload, bytes(64))
+    assert isinstance(ready.answer(forged, view(items), "s", now=3000), Refusal)
 
 
 def test_retry_after_a_restart_is_the_same(ready: Device) -> None:
@@ -290,9 +298,9 @@ def test_view_made_to_fail_gets_noise_and_no_error(ready: Device) -> None:
 def test_vector_is_finite_or_zero_after_the_door(device: Device, bad: float) -> None:
     items = len(device.catalogue)
     query = item_sums_query(items)
-    own = History(np.array([0, 1]), np.array([bad, 1.0]))
+    own = Cohort([History(np.array([0, 1]), np.array([bad, 1.0]))])
     vector = own_vector(view(items), own, query)
-    integers = encode(vector, query, mechanism_for(query, Fraction(1, 9), COHORT), RNG)
+    integers = encode(vector, query, mechanism_for(query, Fraction(1, 9), SESSION), RNG)
     assert np.isfinite(integers.values).all()
 
 

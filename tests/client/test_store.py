@@ -397,3 +397,34 @@ def test_closed_store_refuses(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StoreLocked):
         store.commit({"one": []})
+
+
+class Interrupted:
+    """A connection that is interrupted right after, or right before, it commits."""
+
+    def __init__(self, db: sqlite3.Connection, *, after: bool) -> None:
+        self._db, self._after = db, after
+
+    def execute(self, statement: str, *words: object) -> sqlite3.Cursor:
+        if statement != "COMMIT":
+            return self._db.execute(statement, *words)
+        if self._after:
+            self._db.execute(statement)
+        raise KeyboardInterrupt
+
+    def close(self) -> None:
+        self._db.close()
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_interrupted_commit_is_whole_and_the_store_goes_on(tmp_path: Path, after: bool) -> None:
+    store = made(tmp_path)
+    db = store._db
+    store._db = Interrupted(db, after=after)
+    with pytest.raises(KeyboardInterrupt):
+        store.commit({"rows": ROWS[:3]})
+    store._db = db
+    assert len(store.table("rows")) == (3 if after else len(ROWS))
+    store.commit({"one": [{"a": 2}]})
+    store.close()
+    assert content(tmp_path)["one"] == [{"a": 2}]

@@ -61,3 +61,15 @@ def test_network_tasks_are_solved_once_over_the_rounds(
     assert not np.allclose(first[0], second[0])
     list(cohort.answers(replace(view, comment_mean=view.comment_mean + 1)))
     assert len(calls) == 2 * len(OWNERS)
+
+
+def test_large_cohorts_are_solved_in_blocks_and_not_kept(
+    view: NetworkView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(answers(view, OWNERS))
+    monkeypatch.setattr(client.training, "BLOCK_USERS", 2)
+    monkeypatch.setattr(client.training, "KEPT_EVENTS", 1)
+    cohort = Cohort(OWNERS)
+    for _ in range(2):
+        for one, other in zip(whole, cohort.answers(view), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -11,7 +11,7 @@ from server.plan import make_plan
 from shared.config import RunConfig
 from shared.features import build_catalogue, item_text, project
 from shared.model.released import SharedModel
-from simulation.cold_start import RATINGS, _hit, cold_start
+from simulation.cold_start import RATINGS, cold_start, hit_chance, negatives
 from simulation.devices import devices_of
 from simulation.federation import federate
 from simulation.run import _engine
@@ -98,5 +98,12 @@ def test_an_item_added_later_stands_by_its_text_on_the_frozen_basis(newcomers):
     [([9, 1, 1, 1], 1.0), ([0] + [1] * 99, 0.0), ([1] * 100, 0.1), ([1] * 11, 10 / 11)],
 )
 def test_hit_is_the_chance_over_ties(scores, chance):
-    nothing = np.zeros(0, dtype=np.int64)
-    assert _hit(np.array(scores, float), 0, nothing, (0, 0)) == pytest.approx(chance)
+    first, *others = map(float, scores)
+    assert hit_chance(first, np.array(others)) == pytest.approx(chance)
+
+
+def test_negatives_are_unknown_and_never_the_wanted_item():
+    drawn = negatives(150, 7, np.arange(20, 60), (0, 1))
+    assert len(set(drawn.tolist())) == 99
+    assert not set(drawn.tolist()) & {7, *range(20, 60)}
+    assert len(negatives(30, 7, np.arange(20, 30), (0, 1))) == 19

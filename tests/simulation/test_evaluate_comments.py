@@ -12,9 +12,9 @@ from simulation.evaluate_comments import (
     NAMES,
     evaluate_comments,
     posted,
-    published,
     reciprocal_rank,
 )
+from simulation.published import published
 from simulation.splits import Split, split
 from simulation.village import village
 
@@ -31,31 +31,6 @@ def town() -> Dataset:
 @pytest.fixture(scope="module")
 def parts(town: Dataset) -> Split:
     return split(town, "random", 0.2, 0)
-
-
-def test_published_comments_are_training_comments_and_keep_the_operators_first(town, parts):
-    told = published(town, parts, 0.3, 1)
-    given = len(town.public_comments)
-    assert told.texts[:given] == town.public_comments.texts
-    wrote = sum(bool(text) for text in parts.train.comments)
-    assert len(told) - given == round(0.3 * wrote)
-    mine = set(zip(told.authors[given:].tolist(), told.items[given:].tolist(), strict=True))
-    assert not mine & set(zip(parts.test.users.tolist(), parts.test.items.tolist(), strict=True))
-    assert mine <= set(zip(parts.train.users.tolist(), parts.train.items.tolist(), strict=True))
-
-
-def test_published_comments_follow_the_seed(town, parts):
-    one, same, other = (published(town, parts, 0.3, seed) for seed in (1, 1, 2))
-    assert one.texts == same.texts
-    assert one.texts != other.texts
-
-
-def test_nothing_is_published_of_a_held_out_history(town):
-    parts = split(town, "users", 0.3, 0)
-    told = published(town, parts, 1.0, 0)
-    away = set(parts.history.users.tolist())
-    assert away
-    assert not away & set(told.authors.tolist())
 
 
 def test_own_comment_is_found_far_above_chance(town, parts):
@@ -87,6 +62,14 @@ def test_figures_that_do_not_apply_are_none(town, parts):
     assert figures["protocol"] == ""
 
 
+def test_alpha_decides_how_much_the_newest_comment_counts(town, parts):
+    newest, mean = (
+        evaluate_comments(town, parts, encode, share=1.0, alpha=alpha)["comment_mrr"]
+        for alpha in (0.0, 1.0)
+    )
+    assert newest < mean
+
+
 def test_protocol_says_what_was_published(town, parts):
     assert (
         "30% of training comments" in evaluate_comments(town, parts, encode, share=0.3)["protocol"]
@@ -97,7 +80,7 @@ def test_a_posted_comment_joins_what_is_usually_said(town, parts):
     from simulation.evaluate_comments import _readers
 
     told = published(town, parts, 1.0, 0)
-    readers = _readers(told, parts, encode, len(town.items))
+    readers = _readers(told, parts, encode, len(town.items), 0.95)
     on_item = np.flatnonzero(told.items == np.bincount(told.items).argmax())
     twin = readers.public[on_item[0]]
     rows = posted(readers, twin, on_item, on_item)

@@ -67,6 +67,19 @@ def test_result_says_what_epsilon_protects_and_where_the_run_is(capsys):
     assert "seeded" not in shown
 
 
+def test_result_shows_comments_newcomers_and_the_note_where_there_are_some(capsys):
+    more = {
+        "comment_mrr": 0.49,
+        "note": "Not medical advice.",
+        "cold_start": [{"of": "user", "ratings": 3, "users": 9, "rmse": 1.01, "hr@10": 0.5}],
+    }
+    shown, plain = printed(capsys, RUN | more), printed(capsys, RUN)
+    for words in ("0.4900", "note      Not medical", "user after 3 ratings: RMSE 1.0100"):
+        assert words in shown
+        assert words not in plain
+    assert "own comment" not in plain
+
+
 def test_result_names_sessions_where_there_are_several(capsys):
     assert "3 sessions of 943" in printed(capsys, RUN | {"sessions": 3})
 

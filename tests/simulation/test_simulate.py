@@ -169,7 +169,7 @@ def test_invalid_utf8_names_file_and_line(
         (["simulate", "village", "--diversity", "1.3"], 2),
         (["simulate", "village", "--public-comments", "2"], 2),
         (["simulate", "village", "--budget", "item_sums"], 2),
-        (["simulate", "village", "--budget", "metrics=1"], 2),
+        (["simulate", "village", "--budget", "item_sums=.5"], 2),
         (["simulate", "village", "--cohort", "none"], 2),
         (["simulate", "village", "--encoder", "no/such/encoder"], 11),
         (["simulate", "--config", "no/such/file"], 10),
@@ -242,6 +242,7 @@ def test_diversity_and_published_comments_show_in_the_figures(folder: Path, tmp_
     assert plain["comment_mrr"] is None
     assert varied["comment_mrr"] is not None
     assert varied["comments_public"] > plain["comments_public"]
+    assert 0 < plain["profile_drift"] < 1
     assert "lambda = 0.6" in varied["protocol"]
     assert "50% of training comments" in varied["protocol"]
 

@@ -11,6 +11,7 @@ import pytest
 import client.page.app as app
 from client.device import PublicComment
 from client.texts import Texts, texts
+from shared.errors import VerificationError
 from tests.client.made import MemoryDevice, resident
 from tests.client.page.asked import Asker, visible
 
@@ -291,6 +292,39 @@ def test_demo_policy_is_named_on_every_page():
 
     asker = Asker(Demo()).enter()
     assert all("DEMO" in asker.ask("GET", path).text for path in PATHS)
+
+
+def test_error_of_the_device_becomes_a_page(asker, monkeypatch):
+    def damaged(self):
+        raise VerificationError("the store must be as it was sealed.", hint="restore a copy.")
+
+    monkeypatch.setattr(MemoryDevice, "receipts", damaged)
+    answer = asker.ask("GET", "/left")
+    assert answer.status == 500
+    assert "must be as it was sealed. restore a copy." in visible(answer.text)
+    assert answer.headers["content-security-policy"]
+
+
+def test_defect_becomes_a_page_without_its_message(asker, monkeypatch):
+    def broken(self, *_):
+        raise KeyError("a private word")
+
+    monkeypatch.setattr(MemoryDevice, "receipts", broken)
+    monkeypatch.setattr(MemoryDevice, "hide", broken)
+    for answer in (asker.ask("GET", "/left"), asker.post("/less", {"item": "film-00001"})):
+        assert answer.status == 500
+        assert "KeyError" in visible(answer.text)
+        assert "private word" not in answer.text
+        assert answer.headers["content-security-policy"]
+
+
+def test_moved_device_is_shown_and_changed_no_more(asker, monkeypatch):
+    before = MemoryDevice.status
+    monkeypatch.setattr(MemoryDevice, "status", lambda self: replace(before(self), moved=True))
+    row = asker.device.public_comments[0].row
+    page = asker.ask("GET", f"/item?id={asker.device.catalogue.item_ids[row]}")
+    assert "was moved to another one" in visible(page.text)
+    assert asker.device.acts == []
 
 
 def _unrated(device):
