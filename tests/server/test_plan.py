@@ -111,3 +111,23 @@ def test_plan_never_asks_more_than_the_target_over_all_rounds(plan: Make) -> Non
     for target in (0.5, 1, 2, 4, 8):
         made = plan(users=5000, target_epsilon=target)
         assert target - 1e-3 < epsilon(made.rho, made.delta) <= target
+
+
+def test_objective_decides_what_the_budget_serves(plan: Make) -> None:
+    ratings, ranking, both = (plan(objective=o) for o in ("ratings", "ranking", "balanced"))
+    assert "rank_items" not in ratings
+    assert "trunk_items" not in ranking
+    assert {"trunk_items", "rank_weights", "rank_bilinear"} <= {r.query.name for r in both.releases}
+    assert ratings.count_scale < both.count_scale < ranking.count_scale
+    for made in (ratings, ranking, both):
+        assert sum(release.share for release in made.releases) == 1
+        assert 8 - 1e-3 < epsilon(made.rho, made.delta) <= 8
+
+
+def test_interest_learns_single_items_only_where_they_stand_out(plan: Make) -> None:
+    weak = plan(users=200, objective="ranking", target_epsilon=1)
+    strong = plan(users=20_000)
+    assert "rank_items" not in weak
+    assert "rank_bilinear" in weak
+    assert strong.taste_factors > 0
+    assert "rank_bilinear" not in plan(users=60, target_epsilon=1)

@@ -135,6 +135,20 @@ def test_verify_refuses_a_resigned_report_with_another_policy_or_model(run, tmp_
     assert field != "policy" or (caught.value.record, caught.value.field) == (0, "policy")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("extra", "all is well"), ("policy", 1), ("model", []), ("stated", {}), ("drawn_by", None),
+     ("ledger", {}), ("ledger", {"../x": []}), ("ledger", {"records.jsonl": "a"})],
+)  # fmt: skip
+def test_verify_refuses_facts_that_are_not_a_reports(run, page, name, value):
+    """Signatures are checked last, so a stranger's JSON must not end in a crash."""
+    facts = json.loads(page.with_suffix(".json").read_text("utf-8")) | {name: value}
+    page.with_suffix(".json").write_bytes(report.canonical(facts))
+    page.write_text(report._EMBEDDED.sub("", page.read_text("utf-8")), "utf-8")
+    with pytest.raises(VerificationError):
+        report.verify(page)
+
+
 def _resigned(facts, out):
     facts.setdefault("drawn_by", pictures.DRAWN_BY)
     body = report.canonical(facts)
