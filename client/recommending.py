@@ -223,10 +223,15 @@ def _beyond(terms: Terms) -> Terms:
 
 
 def _reasons(near: _Near, beyond: Terms, place: int) -> tuple[Reason, ...]:
-    """Name the terms in which an item leads most over the average candidate, the owner's first."""
+    """Name the terms in which an item leads most over the average candidate.
+
+    Where both do, one lies in the owner's own ratings and one in what others released; the
+    owner's comes first.
+    """
     lead = {name: float(values[place]) for name, values in beyond.items()}
     best = [name for name in sorted(lead, key=lambda name: -lead[name]) if lead[name] > SMALL]
-    named = sorted(best[:REASONS], key=lambda name: name in OTHERS)
+    other = [name for name in best[1:] if (name in OTHERS) != (best[0] in OTHERS)]
+    named = sorted((best[:1] + other + best[1:])[:REASONS], key=lambda name: name in OTHERS)
     return tuple(_reason(near, name, place) for name in named) or (Reason("new"),)
 
 
