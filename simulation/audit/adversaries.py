@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from shared.ledger.replay import Replay
 from shared.privacy.accountant import epsilon
-from simulation.audit.figures import Facts, number_of
+from simulation.audit.figures import Facts, bound
 
 
 def protected(found: Replay) -> list[Facts]:
@@ -17,8 +17,10 @@ def protected(found: Replay) -> list[Facts]:
     trust, all_rounds, one = found.run["trust"], found.epsilon, found.epsilon_own_round
     if all_rounds is None:
         return [{"who": "everybody", "epsilon": None, "why": "no noise was added"}]
-    whole = f"{all_rounds:.3f}"
-    own = f"{one:.1f} for one round; {found.epsilon_own:.1f} for all" if one is not None else None
+    whole = bound(all_rounds)
+    own = None
+    if one is not None and found.epsilon_own is not None:
+        own = f"{bound(one, 1)} for one round; {bound(found.epsilon_own, 1)} for all"
     shares = f"at least {found.book.shares_min} honest shares of noise in every sum"
     rows = {
         "distributed": [
@@ -96,7 +98,7 @@ def together(found: Replay, flat: Mapping[str, Mapping[str, str]], beside_it: in
     value = epsilon(seeds * found.book.rho, float(Fraction(found.run["delta"])))
     return [
         f"One of {seeds} seeds on the same data. The guarantee above is this seed's alone: what "
-        f"all {seeds} publish together costs ε = {number_of(value, 4)}."
+        f"all {seeds} publish together costs ε = {bound(value, 2)}."
     ]
 
 

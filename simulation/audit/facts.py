@@ -27,6 +27,7 @@ from simulation.audit import adversaries, fields, published
 from simulation.audit.figures import (
     Facts,
     accounts,
+    bound,
     flatten,
     noise_multiplier,
     number_of,
@@ -93,6 +94,7 @@ def summarise(
         "stated": dict(stated),
         "policy": policy,
         "model": model,
+        "claim": bound(found.epsilon) if found.epsilon is not None else None,
         "warning": _warning(run["noise"]),
         "replay": plain(found.facts()),
         "when": {"first": _day(book.first_at), "last": _day(book.last_at)},

@@ -13,7 +13,7 @@ from fractions import Fraction
 from shared.ledger.replay import Replay
 from shared.privacy import odds
 from shared.privacy.accountant import SAMPLER_DELTA, epsilon
-from simulation.audit.figures import Facts, accounts, number_of
+from simulation.audit.figures import Facts, accounts, bound, number_of
 
 NO_NOISE = "none: no noise"
 Row = tuple[str, str | None]
@@ -70,7 +70,7 @@ def _guarantee(found: Replay) -> Iterator[Row]:
     relation = "zero-out: the account's vector is replaced by zero; taking part is public"
     yield "neighbouring relation", relation
     smaller = [value for value in (delta, delta / 10, delta / 1000) if value > SAMPLER_DELTA]
-    at = (f"{epsilon(book.rho, float(value)):.3f} at {float(value):.0e}" for value in smaller)
+    at = (f"{bound(epsilon(book.rho, float(value)))} at {float(value):.0e}" for value in smaller)
     yield "ε at δ", ", ".join(at) if book.private else NO_NOISE
     gaussian = f"{odds.mu(book.rho):.4f} (one Gaussian of equal cost)"
     yield "μ-GDP", gaussian if book.private else NO_NOISE
@@ -94,7 +94,8 @@ def _sampling(found: Replay) -> Iterator[Row]:
     cohorts = f"one cohort of up to {book.cohort_max}"
     if sessions > 1:
         cohorts = f"{sessions} sessions of up to {book.cohort_max}, an account in one of them,"
-    yield "as implemented", f"every round invites {cohorts} of {run['users']} accounts; in public"
+    of_all = f"of {run['users']} accounts; cohorts are public"
+    yield "as implemented", f"every round invites {cohorts} {of_all}"
     yield "participations", f"{book.rounds} of at most {run['participations_max']}"
 
 

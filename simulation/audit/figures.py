@@ -2,6 +2,7 @@
 """How a report spells its figures: strings and integers, so that facts have one spelling."""
 
 from collections.abc import Mapping
+from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,17 @@ def number_of(value: Fraction | float | None, digits: int = 9) -> str | None:
     return None if value is None else f"{float(value):.{digits}g}"
 
 
+def bound(value: float, digits: int = 3) -> str:
+    """Spell a bound, never below it: "no more than" must stay true on paper.
+
+    Example:
+        >>> bound(5.6801), bound(353.41, 1), bound(8.0)
+        ('5.681', '353.5', '8.000')
+    """
+    exact = Decimal(value).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_CEILING)
+    return str(exact)
+
+
 def noise_multiplier(rho: Fraction) -> str | None:
     """Return the noise over sensitivity of the single Gaussian that costs as much."""
     return number_of((2.0 * float(rho)) ** -0.5, 6) if rho else None
@@ -30,7 +42,7 @@ def accounts(found: Replay, count: int) -> Facts | None:
     value = epsilon(rho, float(Fraction(found.run["delta"])))
     return {
         "count": count,
-        "epsilon": number_of(value, 4),
+        "epsilon": bound(value, 2),
         "guess": odds.percent(odds.best_guess(rho)),
     }
 
