@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recommendations for one owner, with their reasons, computed on the device and kept there.
 
-    shortlist   all items by a cheap copy of the score (every item up to 500)
+    shortlist   all items by a cheap copy of the score (every item up to 700)
     score       the full interest score of the shortlist, less what the owner wants less of
     diversify   each next item must add something to those above it
     explain     the terms of the score in which an item leads, and the ratings behind them
@@ -20,9 +20,10 @@ from shared.explanation import explain_ratings
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.ranking import recency_weights
-from shared.ranking.shortlist import SHORTLIST
 from shared.schema import Floats, Ints
 
+SHORTLIST = 700
+"""Items that are scored in full; what that keeps of the best is in docs/log.md."""
 DIVERSITY = 0.3
 """Weight of being unlike the items above; 0 ranks by score alone."""
 LESS = 2.0
@@ -109,10 +110,10 @@ def recommend(
     vectors = item_vectors(restricted(near.model, order).catalogue)
     picked = diversify(np.arange(len(order)), score[order], vectors, k, diversity)
     chosen = order[picked]
-    predicted = near.model.rate(near.history, chosen)
+    predicted, beyond = near.model.rate(near.history, chosen), _beyond(terms)
     return [
         Recommendation(
-            int(near.rows[place]), float(score[place]), float(rating), _reasons(near, terms, place)
+            int(near.rows[place]), float(score[place]), float(rating), _reasons(near, beyond, place)
         )
         for place, rating in zip(chosen.tolist(), predicted, strict=True)
     ]
@@ -151,7 +152,7 @@ def explain(model: SharedModel, history: History, item: int, *, most: int = 5) -
         base=split.score - everything,
         because=named,
         rest=everything - sum(part for _, part in named),
-        reasons=_reasons(near, near.scorer.terms(near.rows), place),
+        reasons=_reasons(near, _beyond(near.scorer.terms(near.rows)), place),
     )
 
 
@@ -216,11 +217,21 @@ class _Near:
         return np.asarray(places[np.argsort(-score[places], kind="stable")])
 
 
-def _reasons(near: _Near, terms: Terms, place: int) -> tuple[Reason, ...]:
-    """Name the terms in which an item leads most over the average candidate, the owner's first."""
-    lead = {name: float(values[place] - values.mean()) for name, values in terms.items()}
+def _beyond(terms: Terms) -> Terms:
+    """Return each term less its mean over the candidates."""
+    return {name: values - values.mean() for name, values in terms.items()}
+
+
+def _reasons(near: _Near, beyond: Terms, place: int) -> tuple[Reason, ...]:
+    """Name the terms in which an item leads most over the average candidate.
+
+    Where both do, one lies in the owner's own ratings and one in what others released; the
+    owner's comes first.
+    """
+    lead = {name: float(values[place]) for name, values in beyond.items()}
     best = [name for name in sorted(lead, key=lambda name: -lead[name]) if lead[name] > SMALL]
-    named = sorted(best[:REASONS], key=lambda name: name in OTHERS)
+    other = [name for name in best[1:] if (name in OTHERS) != (best[0] in OTHERS)]
+    named = sorted((best[:1] + other + best[1:])[:REASONS], key=lambda name: name in OTHERS)
     return tuple(_reason(near, name, place) for name in named) or (Reason("new"),)
 
 

@@ -8,12 +8,14 @@ that a better score or network is taken in here and nowhere else.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.catalogue import Catalogue
 from shared.model.history import History
 from shared.model.kernel import likeness
 from shared.model.released import SharedModel
 from shared.ranking.interest import Interest
+from shared.ranking.scores import ItemSide
 from shared.ranking.shortlist import quick_scores
 from shared.schema import Floats, Ints
 
@@ -21,6 +23,8 @@ Terms = dict[str, Floats]
 """Additive terms of a score by kind, one number an item; their sum ranks."""
 KINDS = {"learned": "taste", "item": "popularity"}
 """Terms of `shared.ranking.interest` that an owner need not tell from another."""
+SAMPLE = 200
+"""Items over which the scale of the small text vectors is found."""
 
 
 @dataclass
@@ -29,6 +33,8 @@ class _Kept:
 
     model: SharedModel
     interest: Interest
+    rough: ItemSide
+    """Text as its principal components: a tenth of the memory to read."""
     items: Ints
     weights: Floats
 
@@ -46,18 +52,17 @@ class Scorer:
 
     def __init__(self, model: SharedModel, history: History) -> None:
         self.items = history.items
-        last = _LAST[0] if _LAST and _LAST[0].model is model else None
-        self.interest = last.interest if last else Interest.of(model.catalogue, model.interest)
-        if last is None or not np.array_equal(last.items, self.items):
-            weights = self.interest.weights(self.items)
-            last = _Kept(model, self.interest, self.items, weights)
-            _LAST[:] = [last]
-        self.weights = last.weights
+        kept = _LAST[0] if _LAST and _LAST[0].model is model else _ready(model)
+        if not np.array_equal(kept.items, self.items):
+            kept = replace(kept, items=self.items, weights=kept.interest.weights(self.items))
+        _LAST[:] = [kept]
+        self.interest, self.rough = kept.interest, kept.rough
+        self.weights = kept.weights
         """θ_u, (S,): solved from the owner's own choices. Private."""
 
     def quick(self) -> Floats:
         """Score the whole catalogue nearly, for a shortlist, (I,). Private."""
-        return quick_scores(self.interest.side, self.interest.model, self.items, self.weights)
+        return quick_scores(self.rough, self.interest.model, self.items, self.weights)
 
     def terms(self, rows: Ints) -> Terms:
         """Score some items exactly, term by term; the sum is what `Interest.score` gives.
@@ -74,6 +79,30 @@ class Scorer:
             kind = KINDS.get(name, name)
             found[kind] = found.get(kind, 0.0) + part
         return found
+
+
+def _ready(model: SharedModel) -> _Kept:
+    """Make a model ready, for an owner without ratings."""
+    interest = Interest.of(model.catalogue, model.interest)
+    rough = replace(interest.side, text=_small_text(model.catalogue))
+    return _Kept(model, interest, rough, np.zeros(0, np.int64), model.interest.weights)
+
+
+def _small_text(catalogue: Catalogue) -> npt.NDArray[np.float32]:
+    """Return vectors, (I, P), whose inner products are nearest to those of the text vectors.
+
+    They are the principal components among the features, at the scale that agrees best with the
+    full vectors over some items. Scores of a whole catalogue read them instead.
+    """
+    block = next((block for block in catalogue.blocks if block.kind == "text"), None)
+    if block is None or not catalogue.text.shape[1]:
+        return catalogue.text.astype(np.float32)
+    small = catalogue.features[:, block.start : block.stop]
+    some = np.linspace(0, len(catalogue) - 1, min(SAMPLE, len(catalogue))).astype(np.int64)
+    full, part = catalogue.text[some], small[some]
+    exact, near = full @ full.T, part @ part.T
+    scale = max(float((exact * near).sum() / max(float((near * near).sum()), 1e-12)), 0.0)
+    return np.ascontiguousarray(small * np.sqrt(scale), dtype=np.float32)
 
 
 def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:

@@ -102,8 +102,9 @@ def test_plan_refuses_a_query_that_is_not_built(plan: Make) -> None:
         plan(budget={"item_sums": 0.5, "offset_prior": 0.5})
 
 
-def test_plan_spends_a_small_budget_on_item_sums_alone(plan: Make) -> None:
-    assert [r.query.name for r in plan(users=60, target_epsilon=1).releases] == ["item_sums"]
+def test_plan_spends_a_small_budget_on_items_and_people_without_rounds(plan: Make) -> None:
+    names = [r.query.name for r in plan(users=60, target_epsilon=1).releases]
+    assert names == ["item_sums", "population_prior"]
     assert "trunk_items" in plan(users=20_000, target_epsilon=8)
 
 
