@@ -4,8 +4,8 @@
 People of the split `users` took no part in the federation. Their device has the shared model and
 their first n ratings; it predicts the stars of the later half of their ratings and looks for the
 first of those items among 99 uniform negatives. Items of the split `items` have no rating at all:
-their public text speaks for them, projected on the basis of the catalogue, and they are looked for
-among 99 negatives that may be well known. All figures are the researcher's full view: private.
+their public features speak for them (`shared.model.extension`), and they are looked for among 99
+negatives that may be well known. All figures are the researcher's full view: private.
 
 Source: Schein et al. (2002), "Methods and metrics for cold-start recommendations".
 """
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from shared import metrics
+from shared.model.extension import as_new
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.schema import Floats, Ints, Scale
@@ -41,7 +42,8 @@ def cold_start(
 
     Returns:
         One row a number of ratings: `of` ("user" or "item"), `ratings`, `users` in the row,
-        `rmse` in stars, `hr@10`; the same users and negatives in every row. None where no user
+        `rmse` in stars, `hr@10`, and for items `auc_new`: how well the new items that a user rated
+        stand among all new ones. The same users and negatives in every row. None where no user
         has enough ratings.
     """
     if parts.name not in ("users", "items"):
@@ -51,12 +53,15 @@ def cold_start(
     users = [user for user in np.unique(parts.test.users).tolist() if len(devices[user]) >= fewest]
     if not users:
         return None
+    if of == "item":
+        model = as_new(model, np.setdiff1d(parts.test.items, parts.train.items))
     rows = []
     for count in counts:
         known = [_first(device, count) if of == "user" else device for device in devices]
         shown = DevicePredictor(model, known, scale)
         rmse, hits = _measure(shown, users, devices, parts, seed)
-        rows.append({"of": of, "ratings": count, "users": len(users), "rmse": rmse, "hr@10": hits})
+        row = {"of": of, "ratings": count, "users": len(users), "rmse": rmse, "hr@10": hits}
+        rows.append(row | {"auc_new": _among_new(shown, users, parts) if of == "item" else None})
     return rows
 
 
@@ -86,6 +91,17 @@ def _measure(
         hits.append(hit_chance(scores[items[0]], scores[drawn]))
     error = metrics.rmse(np.concatenate(predicted), np.concatenate(actual))
     return error, float(np.mean(hits))
+
+
+def _among_new(shown: DevicePredictor, users: Sequence[int], parts: Split) -> float | None:
+    """Return the mean AUC of rated new items against the other new ones, None without others."""
+    new = np.unique(parts.test.items)
+    found = []
+    for user in users:
+        rated = np.isin(new, parts.test.items[parts.test.users == user])
+        found.append(metrics.auc(shown.score(user)[new], rated))
+    known = [value for value in found if not np.isnan(value)]
+    return float(np.mean(known)) if known else None
 
 
 def negatives(items: int, wanted: int, known: Ints, seed: tuple[int, ...]) -> Ints:

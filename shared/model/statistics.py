@@ -20,7 +20,7 @@ from shared.schema import Floats, Ints
 CLAMP = 2.0
 """Ratings' deviations in r' are clamped to ±2 before they leave a device."""
 COUNT_SCALE = 0.8
-"""Size of the count column beside the rating column; 1.5 serves ranking better."""
+"""Size of the count column beside the rating column; 2 serves the ranking better."""
 USER_SHRINK = 8.0
 """Pseudo-ratings at the centre in a person's mean."""
 MEAN_SD = 0.38

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from server.plan import Plan, in_sessions, make_plan
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
+from shared.features import build_catalogue
 from shared.privacy.accountant import epsilon
+from simulation.dataset import Dataset
 
 Make = Callable[..., Plan]
 
@@ -112,3 +116,38 @@ def test_plan_never_asks_more_than_the_target_over_all_rounds(plan: Make) -> Non
     for target in (0.5, 1, 2, 4, 8):
         made = plan(users=5000, target_epsilon=target)
         assert target - 1e-3 < epsilon(made.rho, made.delta) <= target
+
+
+def test_objective_decides_what_the_budget_serves(plan: Make) -> None:
+    ratings, ranking, both = (plan(objective=o) for o in ("ratings", "ranking", "balanced"))
+    assert "rank_items" not in ratings
+    assert "trunk_items" not in ranking
+    assert {"trunk_items", "rank_weights", "rank_bilinear"} <= {r.query.name for r in both.releases}
+    assert ratings.count_scale < both.count_scale < ranking.count_scale
+    for made in (ratings, ranking, both):
+        assert sum(release.share for release in made.releases) == 1
+        assert 8 - 1e-3 < epsilon(made.rho, made.delta) <= 8
+
+
+def test_interest_learns_single_items_only_where_they_stand_out(plan: Make) -> None:
+    weak = plan(users=200, objective="ranking", target_epsilon=1)
+    strong = plan(users=20_000)
+    assert "rank_items" not in weak
+    assert "rank_bilinear" in weak
+    assert strong.taste_factors > 0
+    assert "rank_bilinear" not in plan(users=60, target_epsilon=1)
+
+
+def test_plan_asks_no_more_factors_than_a_bare_catalogue_has_columns(hamlet: Dataset) -> None:
+    count = len(hamlet.items)
+    bare = replace(
+        hamlet.items,
+        titles=("",) * count,
+        descriptions=("",) * count,
+        categories=((),) * count,
+        years=np.full(count, np.nan),
+        numbers={},
+    )
+    made = make_plan(RunConfig(no_privacy=True), 500, build_catalogue(bare, None)[0])
+    assert made.shape.factors == made.factors <= 3
+    assert made.taste_factors <= made.taste_width == 2
