@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from client.conditions import Conditions
 from client.custody import read_custody
 from client.shell import Folder, FormatOption, given_passphrase
 from shared.errors import UsageError
@@ -49,13 +50,21 @@ def join_(
         typer.echo(f"This device takes part. Next: `privet client run {folder}`.")
 
 
-def run_(folder: Folder, style: FormatOption = "text") -> None:
+def run_(
+    folder: Folder,
+    hours: Annotated[str, typer.Option(help="FROM-TO: take part in these hours.")] = "0-24",
+    on_power: Annotated[
+        bool, typer.Option("--on-power", help="Take part only while no battery is used.")
+    ] = False,
+    style: FormatOption = "text",
+) -> None:
     """Take part in rounds until it is stopped; the owner's other commands work meanwhile."""
     quiet_flower(folder / "flower")
     from client.run import resident
 
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    device = resident(folder, passphrase=_passphrase(folder, ""))
+    allowed = Conditions.of(hours, on_power=on_power)
+    device = resident(folder, passphrase=_passphrase(folder, ""), free=allowed.free)
     for word in (signal.SIGTERM, signal.SIGINT):
         signal.signal(word, lambda *_: device.stop())
     device.run()

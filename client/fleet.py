@@ -245,7 +245,10 @@ class Fleet:
         waited, wait = 0.0, self._line.first_wait_s
         while True:
             try:
-                return call(request)
+                answer = call(request)
+                if waited and self.node_id:
+                    self.heartbeat()  # the server may have counted the device out meanwhile
+                return answer
             except httpx.HTTPStatusError as wrong:
                 code = wrong.response.status_code
                 if code == 401:

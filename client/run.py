@@ -153,6 +153,7 @@ def resident(
     passphrase: str | None = None,
     beat: Beat | None = None,
     line: Line | None = None,
+    free: Callable[[], bool] = lambda: True,
 ) -> Resident:
     """Return the device of a folder, ready to run.
 
@@ -185,6 +186,7 @@ def resident(
         Fleet(invitation.address, invitation.ca.encode(), transport, node_id=node, line=line),
         Rounds(member, door, files.fetch),
         replace(beat or Beat(), answer_after_s=invitation.answer_after_ms / 1000),
+        free=free,
         keep_node=lambda found: _keep_node(folder, passphrase, found),
     )
 

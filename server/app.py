@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,8 @@ FOR_GOOD = (BudgetExceeded, PolicyError, DataError, UsageError)
 """What trying again does not mend."""
 POLL_S = 0.5
 log = logging.getLogger("privet.server")
+ONLY_WHO_IS_HERE = ("train.advertise", "query.release")
+"""Questions that nobody is waited for with: who is not online now is left out."""
 Key = TypeVar("Key")
 
 app = ServerApp()
@@ -82,8 +85,9 @@ class GridPost:
     ) -> Iterator[tuple[bytes, wire.Message]]:
         """Send, and yield replies as they come, until all have answered or the time is over."""
         nodes = self._nodes()
-        here = {name: question for name, question in questions.items() if name in nodes}
-        yield from self._exchange(action, here, nodes, deadline_s)
+        if action in ONLY_WHO_IS_HERE:
+            questions = {name: asked for name, asked in questions.items() if name in nodes}
+        yield from self._exchange(action, questions, self._nodes, deadline_s)
 
     def enrol(
         self, seats: Sequence[Seat], question: wire.EnrolQuestion, deadline_s: float
@@ -95,50 +99,60 @@ class GridPost:
             for seat in seats
             if (key := seat.read("invited")["transport_key"]) in online
         }
-        yield from self._exchange("query.enrol", dict.fromkeys(nodes, question), nodes, deadline_s)
+        questions = dict.fromkeys(nodes, question)
+        yield from self._exchange("query.enrol", questions, lambda: nodes, deadline_s)
 
     def _exchange(
         self,
         action: str,
         questions: Mapping[Key, wire.Message],
-        nodes: Mapping[Key, int],
+        nodes: Callable[[], Mapping[Key, int]],
         deadline_s: float,
     ) -> Iterator[tuple[Key, wire.Message]]:
-        """Push, pull until the deadline, push once more at half of it."""
+        """Push, pull until the deadline, push once more at half of it.
+
+        Who is not online yet gets the question as soon as it is.
+        """
         began, again = self.clock(), True
-        waiting = dict(questions)
-        sent = self._push(action, waiting, nodes, deadline_s)
+        waiting, unsent, sent = dict(questions), dict(questions), dict[str, Key]()
         while waiting and (spent := self.clock() - began) < deadline_s:
-            for reply in self.grid.pull_messages(sent):
-                name = sent.pop(reply.metadata.reply_to_message_id, None)
-                if name is None or name not in waiting or not reply.has_content():
-                    continue
-                try:
-                    found = wire.unpack(dict(reply.content[RECORD]))  # type: ignore[arg-type]
-                except (DataError, KeyError, TypeError):
-                    continue
-                del waiting[name]
-                yield name, found
             if again and spent > deadline_s / 2:
                 again = False
-                repeats = {name: _repeated(question) for name, question in waiting.items()}
-                sent |= self._push(action, repeats, nodes, deadline_s / 2)
+                unsent |= {name: _repeated(question) for name, question in waiting.items()}
+            if unsent:
+                sent |= self._push(action, unsent, nodes(), deadline_s - spent)
+            for name, reply in self._pull(sent):
+                if waiting.pop(name, None) is not None:
+                    unsent.pop(name, None)
+                    yield name, reply
             if waiting:
                 self.sleep(POLL_S)
+
+    def _pull(self, sent: dict[str, Key]) -> Iterator[tuple[Key, wire.Message]]:
+        """Yield what came in answer to these messages."""
+        for reply in self.grid.pull_messages(sent) if sent else ():
+            name = sent.pop(reply.metadata.reply_to_message_id, None)
+            if name is None or not reply.has_content():
+                continue
+            with suppress(DataError, KeyError, TypeError):
+                yield name, wire.unpack(dict(reply.content[RECORD]))  # type: ignore[arg-type]
 
     def _push(
         self,
         action: str,
-        questions: Mapping[Key, wire.Message],
+        unsent: dict[Key, wire.Message],
         nodes: Mapping[Key, int],
         ttl_s: float,
     ) -> dict[str, Key]:
-        """Send questions; return message ids and whom they are for."""
-        names = list(questions)
+        """Send what can be sent, take it off the list; return message ids and for whom they are."""
+        names = [name for name in unsent if name in nodes]
         messages = [
-            Message(_record(questions[name]), nodes[name], action, ttl=ttl_s) for name in names
+            Message(_record(unsent.pop(name)), nodes[name], action, ttl=max(ttl_s, 1.0))
+            for name in names
         ]
-        ids = self.grid.push_messages(messages) if messages else []
+        if not messages:
+            return {}
+        ids = self.grid.push_messages(messages)
         self.ring()
         return {found: name for found, name in zip(ids, names, strict=True) if found}
 

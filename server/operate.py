@@ -120,13 +120,18 @@ def enrol(folder: OperatorFolder, post: Post, sleep: Callable[[float], None]) ->
     """
     config, policy_hash, waited = folder.config, digest(folder.draft), 0.0
     users = folder.draft.users
-    while (here := len(enrolment.directory(folder))) < users and not _begun(folder):
+    while True:
+        here = len(enrolment.directory(folder))
         open_seats = [seat for seat in folder.seats() if seat.state == "invited"]
+        if here >= users or (not open_seats and _begun(folder)):
+            return
         answers = post.enrol(open_seats, enrolment.question(folder), config.stage_s)
         new = [seat for seat, answer in answers if enrolment.take(seat, answer, policy_hash)]
         if new:
             log.info("enrolled %d of %d devices", here + len(new), users)
             continue
+        if _begun(folder):  # who comes late is asked again by the next life
+            return
         if waited >= config.gather_s:
             raise CohortTooSmall(
                 f"a run must begin with the policy's {users} devices, got {here} within "

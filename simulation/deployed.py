@@ -95,9 +95,8 @@ def deploy(root: Path, devices: int, *, kill: bool = True, delay_ms: int = 2000)
                 times.say("server killed", "round 3, after its first stage (SIGKILL, all of it)")
                 server.start()
             await_end(street, server)
-            times.say(
-                "devices at work", f"{sum(not one.errors for one in running) + 1} of {devices}"
-            )
+            well = sum(not one.errors for one in running)
+            times.say("devices at work", f"{well} of {devices} at the end")
             lone.kill()
     times.say("time", f"{time.monotonic() - times.began:.0f} s")
     look(street, devices, times)
