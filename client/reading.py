@@ -16,7 +16,7 @@ import numpy as np
 from client.characters import character_vectors
 from client.comments import OwnComments, PublicComment
 from client.owner import Owner
-from client.scoring import interest_terms
+from client.scoring import Scorer
 from client.vector_cache import VectorCache
 from shared.errors import EnvironmentFault
 from shared.model.history import History
@@ -139,7 +139,7 @@ def comment_interest(model: SharedModel, history: History, rows: Ints) -> Floats
     """
     if model.comment_mean is not None:
         return model.comment_interest(history, rows)
-    score = np.asarray(sum(interest_terms(model, history).values()))[rows]
+    score = np.asarray(sum(Scorer(model, history).terms(rows).values()))
     rank = np.empty(len(rows))
     rank[np.argsort(score, kind="stable")] = np.arange(len(rows))
     return rank / max(len(rows) - 1, 1)

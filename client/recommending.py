@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recommendations for one owner, with their reasons, computed on the device and kept there.
 
-    shortlist   all items by a cheap copy of the score (every item up to 1,000)
+    shortlist   all items by a cheap copy of the score (every item up to 700)
     score       the full interest score of the shortlist, less what the owner wants less of
     diversify   each next item must add something to those above it
     explain     the terms of the score in which an item leads, and the ratings behind them
 
-Before the first model arrives the same code runs on public features alone: text likeness ranks,
-and the ridge of the owner's own ratings predicts. Numpy only: neither torch nor flwr.
+Before the first model arrives the same code runs on public features alone: likeness ranks, and
+the ridge of the owner's own ratings predicts. Numpy only: neither torch nor flwr.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from client.scoring import RECENT, Terms, alike, interest_terms, restricted, rough_interest
+from client.scoring import Scorer, Terms, alike, restricted
 from shared.diversity import POOL, diversify, item_vectors
 from shared.explanation import explain_ratings
 from shared.model.history import History
@@ -22,8 +22,8 @@ from shared.model.released import SharedModel
 from shared.ranking import recency_weights
 from shared.schema import Floats, Ints
 
-SHORTLIST = 1000
-"""Items that are scored in full; up to that number every item is."""
+SHORTLIST = 700
+"""Items that are scored in full; what that keeps of the best is in docs/log.md."""
 DIVERSITY = 0.3
 """Weight of being unlike the items above; 0 ranks by score alone."""
 LESS = 2.0
@@ -32,6 +32,10 @@ REASONS = 2
 """Reasons given for an item."""
 NEAR_EQUAL = 0.5
 """Part of the largest term from which a liked item may be named for it."""
+SMALL = 1e-9
+"""Lead of a term below which it is no reason."""
+OTHERS = ("popularity", "liking", "taste")
+"""Kinds of reasons that lie in what others released, not in the owner's own ratings."""
 NOTHING = np.zeros(0, dtype=np.int64)
 
 
@@ -40,9 +44,9 @@ class Reason:
     """One reason, without words: the page and the commands put it into the owner's language."""
 
     kind: str
-    """A term of the score: "popularity", "text", "category", "time"; or "new" without any."""
+    """A term of `client.scoring.Scorer`, or "new" where the score has nothing to say."""
     item: int | None = None
-    """Rated item behind it, a row of the catalogue."""
+    """Rated item behind it, a row of the catalogue; None where others than the owner are."""
     categories: tuple[int, ...] = ()
     """Columns of the categories that both share, for kind "category"."""
 
@@ -100,16 +104,16 @@ def recommend(
         UsageError: diversity lies outside [0, 1].
     """
     near = _Near.of(model, history, less)
-    terms = interest_terms(near.model, near.history)
+    terms = near.scorer.terms(near.rows)
     score = near.wanted(terms)
     order = near.order(score)[: max(POOL, k)]
     vectors = item_vectors(restricted(near.model, order).catalogue)
     picked = diversify(np.arange(len(order)), score[order], vectors, k, diversity)
     chosen = order[picked]
-    predicted = near.model.rate(near.history, chosen)
+    predicted, beyond = near.model.rate(near.history, chosen), _beyond(terms)
     return [
         Recommendation(
-            int(near.rows[place]), float(score[place]), float(rating), _reasons(near, terms, place)
+            int(near.rows[place]), float(score[place]), float(rating), _reasons(near, beyond, place)
         )
         for place, rating in zip(chosen.tolist(), predicted, strict=True)
     ]
@@ -148,30 +152,26 @@ def explain(model: SharedModel, history: History, item: int, *, most: int = 5) -
         base=split.score - everything,
         because=named,
         rest=everything - sum(part for _, part in named),
-        reasons=_reasons(near, interest_terms(near.model, mine), place),
+        reasons=_reasons(near, _beyond(near.scorer.terms(near.rows)), place),
     )
 
 
-def shortlist(
-    model: SharedModel, history: History, size: int = SHORTLIST, *, always: Ints = NOTHING
-) -> Ints:
+def shortlist(scorer: Scorer, items: int, *, always: Ints = NOTHING) -> Ints:
     """Choose the items worth a full score.
 
     Args:
-        model: The model.
-        history: The owner's ratings, oldest first; they are kept. Private.
-        size: Items to keep.
+        scorer: The model and the owner; what they rated is kept.
+        items: Length of the catalogue.
         always: Items that are kept whatever their score.
 
     Returns:
-        Rows in ascending order; all rows where the catalogue has at most `size` items.
+        Rows in ascending order; all rows of a catalogue of at most `SHORTLIST` items.
     """
-    items = len(model.catalogue)
-    if items <= size:
+    if items <= SHORTLIST:
         return np.arange(items)
     kept = np.zeros(items, dtype=bool)
-    kept[np.argpartition(-rough_interest(model, history), size)[:size]] = True
-    kept[history.items] = True
+    kept[np.argpartition(-scorer.quick(), SHORTLIST)[:SHORTLIST]] = True
+    kept[scorer.items] = True
     kept[always] = True
     return np.flatnonzero(kept)
 
@@ -180,7 +180,10 @@ def shortlist(
 class _Near:
     """The part of the catalogue that is looked at in full: shortlist, history, unwanted items."""
 
+    scorer: Scorer
+    """Of the whole model."""
     model: SharedModel
+    """Of these items alone."""
     rows: Ints
     """Rows in the whole catalogue, ascending."""
     history: History
@@ -191,10 +194,11 @@ class _Near:
     @classmethod
     def of(cls, model: SharedModel, history: History, more: Ints) -> "_Near":
         """Restrict the model; no score of an item that stays changes."""
-        rows = shortlist(model, history, always=more)
+        scorer = Scorer(model, history)
+        rows = shortlist(scorer, len(model.catalogue), always=more)
         near = model if len(rows) == len(model.catalogue) else restricted(model, rows)
         moved = replace(history, items=np.searchsorted(rows, history.items))
-        return cls(near, rows, moved, np.searchsorted(rows, more))
+        return cls(scorer, near, rows, moved, np.searchsorted(rows, more))
 
     def wanted(self, terms: Terms) -> Floats:
         """Return the score of each place, lower the more it is like an unwanted item."""
@@ -213,30 +217,46 @@ class _Near:
         return np.asarray(places[np.argsort(-score[places], kind="stable")])
 
 
-def _reasons(near: _Near, terms: Terms, place: int) -> tuple[Reason, ...]:
-    """Name the terms in which an item leads most over the average candidate, the owner's first."""
-    lead = {name: float(values[place] - values.mean()) for name, values in terms.items()}
-    best = [name for name in sorted(lead, key=lambda name: -lead[name]) if lead[name] > 0]
-    named = sorted(best[:REASONS], key=lambda name: name == "popularity")
+def _beyond(terms: Terms) -> Terms:
+    """Return each term less its mean over the candidates."""
+    return {name: values - values.mean() for name, values in terms.items()}
+
+
+def _reasons(near: _Near, beyond: Terms, place: int) -> tuple[Reason, ...]:
+    """Name the terms in which an item leads most over the average candidate.
+
+    Where both do, one lies in the owner's own ratings and one in what others released; the
+    owner's comes first.
+    """
+    lead = {name: float(values[place]) for name, values in beyond.items()}
+    best = [name for name in sorted(lead, key=lambda name: -lead[name]) if lead[name] > SMALL]
+    other = [name for name in best[1:] if (name in OTHERS) != (best[0] in OTHERS)]
+    named = sorted((best[:1] + other + best[1:])[:REASONS], key=lambda name: name in OTHERS)
     return tuple(_reason(near, name, place) for name in named) or (Reason("new"),)
 
 
 def _reason(near: _Near, kind: str, place: int) -> Reason:
     """Find the rated item behind one term."""
-    history, catalogue = near.history.items, near.model.catalogue
-    if kind == "popularity":
+    history = near.history.items
+    if kind in OTHERS or len(history) == 0:
         return Reason(kind)
-    if kind == "time":
-        history = history[-RECENT:]
-        gaps = np.abs(catalogue.log_age[history] - catalogue.log_age[place])
-        return Reason(kind, int(near.rows[_behind(near.history, np.exp(-gaps))]))
-    vectors = catalogue.text if kind == "text" else catalogue.categories
-    parts = recency_weights(len(history)) * (vectors[history] @ vectors[place])
-    nearest = _behind(near.history, parts)
+    nearest = _behind(near.history, recency_weights(len(history)) * _parts(near, kind, place))
     shared = NOTHING
     if kind == "category":
-        shared = np.flatnonzero(catalogue.categories[nearest] * catalogue.categories[place])
+        kinds = near.model.catalogue.categories
+        shared = np.flatnonzero(kinds[nearest] * kinds[place])
     return Reason(kind, int(near.rows[nearest]), tuple(shared.tolist()))
+
+
+def _parts(near: _Near, kind: str, place: int) -> Floats:
+    """Return how alike an item is to each rated one in one respect, (n,)."""
+    history, catalogue = near.history.items, near.model.catalogue
+    if kind == "likeness":
+        return alike(near.model, history, np.array([place])).ravel()
+    if kind == "time":
+        return np.asarray(np.exp(-np.abs(catalogue.log_age[history] - catalogue.log_age[place])))
+    vectors = catalogue.text if kind == "text" else catalogue.categories
+    return np.asarray(vectors[history] @ vectors[place])
 
 
 def _behind(history: History, parts: Floats) -> int:
@@ -244,9 +264,8 @@ def _behind(history: History, parts: Floats) -> int:
 
     Args:
         history: The owner's ratings.
-        parts: What each of the newest ones adds, (m,), m ≤ n.
+        parts: What each adds, (n,).
     """
-    items, ratings = history.items[-len(parts) :], history.ratings[-len(parts) :]
-    liked = (ratings >= history.ratings.mean()) & (parts >= NEAR_EQUAL * parts.max())
-    pool = np.flatnonzero(liked) if liked.any() else np.arange(len(items))
-    return int(items[pool[np.argmax(parts[pool])]])
+    liked = (history.ratings >= history.ratings.mean()) & (parts >= NEAR_EQUAL * parts.max())
+    pool = np.flatnonzero(liked) if liked.any() else np.arange(len(parts))
+    return int(history.items[pool[np.argmax(parts[pool])]])

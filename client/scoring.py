@@ -5,84 +5,104 @@ Everything that the page and the commands compute for the owner goes through the
 that a better score or network is taken in here and nowhere else.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.catalogue import Catalogue
 from shared.model.history import History
 from shared.model.kernel import likeness
 from shared.model.released import SharedModel
-from shared.ranking import AGE, CATEGORY, POPULARITY, TEXT, recency_weights
+from shared.ranking.interest import Interest
+from shared.ranking.scores import ItemSide
+from shared.ranking.shortlist import quick_scores
 from shared.schema import Floats, Ints
 
 Terms = dict[str, Floats]
-"""Additive terms of a score by name, each (I,); their sum ranks."""
-RECENT = 60
-"""Events of the history that the time term looks at."""
-GRID = 512
-"""Ages at which the rough score knows likeness by time."""
+"""Additive terms of a score by kind, one number an item; their sum ranks."""
+KINDS = {"learned": "taste", "item": "popularity"}
+"""Terms of `shared.ranking.interest` that an owner need not tell from another."""
+SAMPLE = 200
+"""Items over which the scale of the small text vectors is found."""
 
 
-def interest_terms(model: SharedModel, history: History) -> Terms:
-    """Score every item for the owner, term by term.
+@dataclass
+class _Kept:
+    """What the last call made ready: the page asks about the same model and owner again."""
+
+    model: SharedModel
+    interest: Interest
+    rough: ItemSide
+    """Text as its principal components: a tenth of the memory to read."""
+    items: Ints
+    weights: Floats
+
+
+_LAST: list[_Kept] = []
+
+
+class Scorer:
+    """A model made ready to score for one owner.
 
     Args:
         model: The released model, or what stands in before the first one.
         history: The owner's ratings, oldest first. Private.
-
-    Returns:
-        Popularity, and likeness to the history by text, category and time. Private.
     """
-    catalogue, items = model.catalogue, history.items
-    terms = {"popularity": POPULARITY * model.tower.log_weight}
-    if len(items) == 0:
-        return terms
-    weights = recency_weights(len(items))
-    for name, weight, vectors in (
-        ("text", TEXT, catalogue.text),
-        ("category", CATEGORY, catalogue.categories),
-    ):
-        if vectors.shape[1]:
-            terms[name] = np.asarray(weight * (vectors @ (weights @ vectors[items])))
-    recent = catalogue.log_age[items[-RECENT:]]
-    gaps = np.abs(catalogue.log_age[:, None] - recent)  # (I, n)
-    return terms | {"time": np.asarray(AGE * np.exp(-gaps) @ recency_weights(len(recent)))}
+
+    def __init__(self, model: SharedModel, history: History) -> None:
+        self.items = history.items
+        kept = _LAST[0] if _LAST and _LAST[0].model is model else _ready(model)
+        if not np.array_equal(kept.items, self.items):
+            kept = replace(kept, items=self.items, weights=kept.interest.weights(self.items))
+        _LAST[:] = [kept]
+        self.interest, self.rough = kept.interest, kept.rough
+        self.weights = kept.weights
+        """θ_u, (S,): solved from the owner's own choices. Private."""
+
+    def quick(self) -> Floats:
+        """Score the whole catalogue nearly, for a shortlist, (I,). Private."""
+        return quick_scores(self.rough, self.interest.model, self.items, self.weights)
+
+    def terms(self, rows: Ints) -> Terms:
+        """Score some items exactly, term by term; the sum is what `Interest.score` gives.
+
+        Args:
+            rows: Rows of the catalogue, (r,).
+
+        Returns:
+            One array a kind, (r,). Private.
+        """
+        found: Terms = {}
+        parts = self.interest.terms(self.items, rows, weights=self.weights)
+        for name, part in parts.items():
+            kind = KINDS.get(name, name)
+            found[kind] = found.get(kind, 0.0) + part
+        return found
 
 
-def rough_interest(model: SharedModel, history: History) -> Floats:
-    """Score every item nearly as `interest_terms` does, but cheaply: for a shortlist, (I,).
+def _ready(model: SharedModel) -> _Kept:
+    """Make a model ready, for an owner without ratings."""
+    interest = Interest.of(model.catalogue, model.interest)
+    rough = replace(interest.side, text=_small_text(model.catalogue))
+    return _Kept(model, interest, rough, np.zeros(0, np.int64), model.interest.weights)
 
-    Likeness by text is read off the principal components of the text (32 numbers an item instead
-    of hundreds), at the scale at which they agree best with the full vectors of the owner's items;
-    likeness by time off a grid; the rest is exact.
+
+def _small_text(catalogue: Catalogue) -> npt.NDArray[np.float32]:
+    """Return vectors, (I, P), whose inner products are nearest to those of the text vectors.
+
+    They are the principal components among the features, at the scale that agrees best with the
+    full vectors over some items. Scores of a whole catalogue read them instead.
     """
-    catalogue, items = model.catalogue, history.items
-    score = POPULARITY * model.tower.log_weight
-    if len(items) == 0:
-        return score
-    weights = recency_weights(len(items))
-    profile = np.zeros(catalogue.features.shape[1])
-    for block in catalogue.blocks:
-        if block.kind == "text" and catalogue.text.shape[1]:
-            part = catalogue.features[items, block.start : block.stop]
-            full, small = catalogue.text[items[-RECENT:]], part[-RECENT:]
-            scale = _agreement(full @ full.T, small @ small.T)
-            profile[block.start : block.stop] = TEXT * scale * (weights @ part)
-    score = score + catalogue.features @ profile
-    if catalogue.categories.shape[1]:
-        score += CATEGORY * (catalogue.categories @ (weights @ catalogue.categories[items]))
-    ages = catalogue.log_age
-    recent, oldest = ages[items[-RECENT:]], float(ages.max())
-    grid = np.linspace(0.0, oldest, GRID)
-    closeness = np.exp(-np.abs(grid[:, None] - recent)) @ recency_weights(len(recent))
-    nearest = (ages * ((GRID - 1) / max(oldest, 1e-12)) + 0.5).astype(np.intp)
-    return np.asarray(score + AGE * closeness[nearest])
-
-
-def _agreement(full: Floats, small: Floats) -> float:
-    """Return the factor that brings small likenesses nearest to the full ones."""
-    return float((full * small).sum() / max(float((small * small).sum()), 1e-12))
+    block = next((block for block in catalogue.blocks if block.kind == "text"), None)
+    if block is None or not catalogue.text.shape[1]:
+        return catalogue.text.astype(np.float32)
+    small = catalogue.features[:, block.start : block.stop]
+    some = np.linspace(0, len(catalogue) - 1, min(SAMPLE, len(catalogue))).astype(np.int64)
+    full, part = catalogue.text[some], small[some]
+    exact, near = full @ full.T, part @ part.T
+    scale = max(float((exact * near).sum() / max(float((near * near).sum()), 1e-12)), 0.0)
+    return np.ascontiguousarray(small * np.sqrt(scale), dtype=np.float32)
 
 
 def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
@@ -91,7 +111,10 @@ def alike(model: SharedModel, left: Ints, right: Ints) -> Floats:
 
 
 def restricted(model: SharedModel, rows: Ints) -> SharedModel:
-    """Return the model of some items only, in their order; no score of an item changes."""
+    """Return the model of some items only, in their order; no rating and no likeness changes.
+
+    For interest ask a `Scorer` of the whole model: θ_u is solved against all other items.
+    """
     tower = replace(
         model.tower,
         features=model.tower.features[rows],

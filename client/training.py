@@ -57,7 +57,9 @@ class Cohort:
                 yield from (item_sums_vector(device, view) for device in self.devices)
             case PriorView():
                 for device in self.devices:
-                    yield prior_vector(view.tower, view.basis, device.items, device.ratings)
+                    yield prior_vector(
+                        view.tower, view.basis, view.pairs, device.items, device.ratings
+                    )
             case TrunkView():
                 yield from (trunk_items_vector(device, view) for device in self.devices)
             case NetworkView():

@@ -33,9 +33,9 @@ WEIGHTS_SD = 0.05
 """How far people's mean step is from zero, typically; what noise exceeds is shrunk away."""
 EARLY_ROUNDS = 2
 """Rounds of `rank_weights` before M; the rest come last."""
-BILINEAR_STEP = 0.3
+BILINEAR_STEP = 0.2
 EDGE = 0.5
-"""M's eigenvalues are lowered by this part of the noise's largest."""
+"""Eigenvalues of M's symmetric part are lowered by this part of the noise's largest."""
 TASTE_SPREAD = 0.45
 """Spread of recent taste beside that of single events: what is left after its mean."""
 ITEM_SD, FACTOR_SD = 0.4, 0.22
@@ -123,19 +123,22 @@ def learn_bilinear(
 
 
 def above_edge(raw: Floats, variance: float) -> Floats:
-    """Return M from its noisy estimate (p, p): symmetric, and of the rank that the noise allows.
+    """Return M from its noisy estimate (p, p), of the rank that the noise allows.
 
-    What draws people from one taste to another draws them back as well; taking both as one halves
-    the variance. The noise's largest eigenvalue is then 2σ√(p/2): all are lowered by a part of it.
+    What draws people from one taste to another mostly draws them back as well: the symmetric part
+    has the signal, so a part of the noise's largest eigenvalue, 2σ√(p/2), is taken off there, and
+    all of it off the singular values of the rest.
 
     Example:
         >>> above_edge(np.diag([3.0, -0.5]), 1.0).round(3).tolist()
         [[2.0, 0.0], [0.0, 0.0]]
     """
+    edge = 2.0 * math.sqrt(variance * len(raw) / 2.0)
     values, vectors = np.linalg.eigh((raw + raw.T) / 2.0)
-    edge = EDGE * 2.0 * math.sqrt(variance * len(raw) / 2.0)
-    lowered = np.sign(values) * np.maximum(np.abs(values) - edge, 0.0)
-    return np.asarray((vectors * lowered) @ vectors.T)
+    lowered = np.sign(values) * np.maximum(np.abs(values) - EDGE * edge, 0.0)
+    left, rest, right = np.linalg.svd((raw - raw.T) / 2.0)
+    one_way = (left * np.maximum(rest - edge, 0.0)) @ right
+    return np.asarray((vectors * lowered) @ vectors.T + one_way)
 
 
 def with_directions(

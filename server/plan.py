@@ -22,7 +22,13 @@ from shared.model.plan import (
     shares_of,
     trunk_rule,
 )
-from shared.model.prior import prior_length
+from shared.model.prior import (
+    CLIPPING_NORM,
+    ROUNDS,
+    ROUNDS_FREE,
+    features_of,
+    prior_length,
+)
 from shared.model.queries import (
     METRICS,
     NETWORK_NORM,
@@ -255,14 +261,16 @@ def _with_queries(
         shares = {name: _exact(config.budget.get(name, 0)) for name in BUILT}
     shape = network_shape(catalogue, rule.factors or 2)
     factors, rounds = shape.factors, config.rounds or rule.rounds or 2
-    moments = prior_length(catalogue)
+    moments = prior_length(features_of(catalogue), rule.pairs)
     rows = row_count(len(catalogue), factors)
-    norm = UNCLIPPED if math.isinf(mu) else NETWORK_NORM
+    free = math.isinf(mu)
+    norm = UNCLIPPED if free else NETWORK_NORM
+    prior_norm, prior_rounds = (UNCLIPPED, ROUNDS_FREE) if free else (CLIPPING_NORM, ROUNDS)
     width = min(taste.width, catalogue.features.shape[1] + 2)
     named = row_count(len(catalogue), taste.factors)
     queries = {
         "item_sums": (item_sums_query(len(catalogue), comments=plan.comments), 1),
-        "population_prior": (population_prior_query(moments), 1),
+        "population_prior": (population_prior_query(moments, prior_norm), prior_rounds),
         "trunk_items": (trunk_items_query(rows, factors), rounds),
         "trunk_network": (trunk_network_query(shape.size, norm), rule.network_rounds or 1),
         "rank_weights": (rank_weights_query(), WEIGHTS_ROUNDS),
@@ -292,7 +300,7 @@ def network_shape(catalogue: Catalogue, factors: int) -> NetworkShape:
 
     A tower of a catalogue without text or categories has few columns, and no more factors.
     """
-    columns = catalogue.features.shape[1] + 3  # constant, mean, popularity
+    columns = features_of(catalogue)
     return NetworkShape(min(factors, columns), profile_texts(catalogue).shape[1], columns)
 
 

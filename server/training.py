@@ -19,9 +19,9 @@ from shared.model.comment_task import denoise_comments
 from shared.model.interest import InterestModel
 from shared.model.network import Network, initial_network
 from shared.model.popularity import popularity
-from shared.model.prior import prior_basis, prior_step
+from shared.model.prior import prior_frame, prior_step
 from shared.model.released import SharedModel
-from shared.model.statistics import denoise
+from shared.model.statistics import denoise, mean_variance, typical_length
 from shared.model.tower import Tower
 from shared.model.trunk_items import ItemBlock, directions, item_step, moved
 from shared.model.view import (
@@ -58,7 +58,7 @@ def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     if "item_sums" in plan:
         model = learn_items(catalogue, plan, ask)
     if "population_prior" in plan:
-        model = learn_prior(model, plan["population_prior"], ask)
+        model = learn_prior(model, plan, ask)
     # Directions come from what is known before the rounds; both blocks see people through them.
     axes = directions(model.tower, model.statistics, model.prior, plan.factors)
     if "trunk_items" in plan:
@@ -74,7 +74,9 @@ def learn_items(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     asked, scale = plan["item_sums"], plan.count_scale
     view = ItemSumsView(len(catalogue), plan.comments, scale)
     sums = ask(asked, 1, view).reshape(len(catalogue), -1)
-    statistics = denoise(sums[:, :2], asked.noise_std, catalogue, count_scale=scale)
+    statistics = denoise(
+        sums[:, :2], asked.noise_std, catalogue, users=asked.users, count_scale=scale
+    )
     popular = popularity(sums[:, 1] / scale, (asked.noise_std / scale) ** 2, catalogue)
     model = replace(
         SharedModel.of_items(catalogue, statistics),
@@ -86,11 +88,15 @@ def learn_items(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     return replace(model, comment_mean=mean)
 
 
-def learn_prior(model: SharedModel, asked: Release, ask: Ask) -> SharedModel:
+def learn_prior(model: SharedModel, plan: Plan, ask: Ask) -> SharedModel:
     """Learn in which directions people differ; their mean moves into the offsets."""
-    basis = prior_basis(model.tower, model.statistics)
-    total = ask(asked, 1, PriorView(model.tower, basis))
-    prior = prior_step(total, asked.noise_std, asked.users, basis)
+    asked, prior, statistics = plan["population_prior"], model.prior, model.statistics
+    users, length = asked.users, asked.query.dimension
+    ratings = typical_length(statistics, users, plan.count_scale)
+    for server_round in range(1, asked.rounds + 1):
+        frame = prior_frame(model.tower, statistics, prior, ratings, length)
+        view = PriorView(model.tower.shifted(prior.mean), frame.basis, frame.pairs)
+        prior = prior_step(ask(asked, server_round, view), asked.noise_std, users, frame, prior)
     return replace(model, prior=prior, tower=model.tower.shifted(prior.mean))
 
 
@@ -99,6 +105,8 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower
     asked, factors, preference = plan["trunk_items"], plan.factors, plan.preference
     statistics, prior = model.statistics, model.prior
     rows = heaviest(statistics.weight, asked.query.dimension // (1 + factors))
+    noise = plan["item_sums"].noise_std if "item_sums" in plan else 0.0
+    left_open = mean_variance(statistics, noise, asked.users, plan.count_scale)
     place = np.full(len(statistics.weight), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     block = ItemBlock.zeros(len(rows), factors)
@@ -121,6 +129,7 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower
             asked.noise_std,
             statistics.take(rows),
             preference=preference,
+            offset_variance=left_open[rows],
         )
         deltas = np.zeros((len(place), 1 + factors))
         deltas[rows] = block.deltas

@@ -4,8 +4,8 @@
 People of the split `users` took no part in the federation. Their device has the shared model and
 their first n ratings; it predicts the stars of the later half of their ratings and looks for the
 first of those items among 99 uniform negatives. Items of the split `items` have no rating at all:
-their public text speaks for them, projected on the basis of the catalogue, and they are looked for
-among 99 negatives that may be well known. All figures are the researcher's full view: private.
+their public features speak for them (`shared.model.extension`), and they are looked for among 99
+negatives that may be well known. All figures are the researcher's full view: private.
 
 Source: Schein et al. (2002), "Methods and metrics for cold-start recommendations".
 """
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from shared import metrics
+from shared.model.extension import as_new
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.schema import Floats, Ints, Scale
@@ -51,6 +52,8 @@ def cold_start(
     users = [user for user in np.unique(parts.test.users).tolist() if len(devices[user]) >= fewest]
     if not users:
         return None
+    if of == "item":
+        model = as_new(model, np.setdiff1d(parts.test.items, parts.train.items))
     rows = []
     for count in counts:
         known = [_first(device, count) if of == "user" else device for device in devices]

@@ -27,7 +27,7 @@ from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor
 from simulation.splits import Split
 
-EVENTS = 5
+EVENTS = 12
 """Ratings of each user that are followed."""
 
 
@@ -36,13 +36,13 @@ def latest(dataset: Dataset, events: int = EVENTS) -> Split:
 
     Args:
         dataset: The data set, interactions sorted by user and time.
-        events: Ratings to hold out of each user who has at least three times as many.
+        events: Ratings to hold out of each user who has at least twice as many.
     """
     rows = dataset.interactions
     counts = np.bincount(rows.users, minlength=len(dataset.users))
     ends = np.cumsum(counts)[rows.users]
-    later = (ends - np.arange(len(rows)) <= events) & (counts[rows.users] >= 3 * events)
-    words = f"each user's last {events} ratings by time stamp, users with {3 * events} or more"
+    later = (ends - np.arange(len(rows)) <= events) & (counts[rows.users] >= 2 * events)
+    words = f"each user's last {events} ratings by time stamp, users with {2 * events} or more"
     nothing = rows.take(np.zeros(0, dtype=np.intp))
     return Split("latest", rows.take(~later), rows.take(later), words, nothing)
 
@@ -68,20 +68,21 @@ def follow(
     errors: dict[str, list[float]] = {"frozen": [], "updated": []}
     hits: dict[str, list[float]] = {"frozen": [], "updated": []}
     beaten: dict[str, list[float]] = {"frozen": [], "updated": []}
+    both = list(devices[:1]) * 2  # one predictor for all: what it prepares of the model is costly
+    shown = DevicePredictor(model, both, scale)
     for row in range(1, len(later)):
         user = int(later.users[row])
         if later.users[row - 1] != user:
             continue
         start = int(np.searchsorted(later.users, user))
-        old = devices[user]
-        new = _with(old, later.items[start:row], units[start:row])
+        new = _with(devices[user], later.items[start:row], units[start:row])
+        both[:] = [devices[user], new]
         wanted = int(later.items[row])
         drawn = negatives(len(model.catalogue), wanted, new.items, (seed, user, row))
-        for name, known in (("frozen", old), ("updated", new)):
-            shown = DevicePredictor(model, [known], scale)
-            stars = shown.rate(0, np.array([wanted]))[0]
+        for side, name in enumerate(("frozen", "updated")):
+            stars = shown.rate(side, np.array([wanted]))[0]
             errors[name].append(float(stars - later.ratings[row]))
-            scores = shown.score(0)
+            scores = shown.score(side)
             others = scores[drawn]
             hits[name].append(hit_chance(scores[wanted], others))
             ties = (others == scores[wanted]).mean() / 2

@@ -53,22 +53,24 @@ def odds_of(status: Status, say: Texts) -> Odds | None:
         width=f"{1000 * min(max(status.spent, 0.0), 1.0):.0f}",
         now=in_a_hundred(guess_after(status.guess, status.spent)),
         cap=in_a_hundred(status.guess),
-        worst=percent(suspicion(status.epsilon)),
+        worst=_percent_words(suspicion(status.epsilon), say),
         liar=in_a_hundred(status.guess_lying),
-        liar_words=_in_a_hundred_words(status.guess_lying),
+        liar_words=_in_a_hundred_words(status.guess_lying, say),
     )
 
 
-def _in_a_hundred_words(guess: float) -> str:
-    """Spell a guess out of a hundred; what is not certain never reads 100.
+def _percent_words(share: float, say: Texts) -> str:
+    """Spell a share; what is not certain never reads 100 %."""
+    spelled = percent(share)
+    return spelled if spelled[0].isdigit() else say("budget.nearly", number="99.999 %")
 
-    Example:
-        >>> _in_a_hundred_words(0.871), _in_a_hundred_words(0.9991)
-        ('88', '99.91')
-    """
+
+def _in_a_hundred_words(guess: float, say: Texts) -> str:
+    """Spell a guess out of a hundred; what is not certain never reads 100."""
     if guess < 0.99:
         return str(in_a_hundred(guess))
-    return percent(guess).removesuffix(" %")
+    spelled = percent(guess).removesuffix(" %")
+    return spelled if spelled[0].isdigit() else say("budget.nearly", number="99.999")
 
 
 def outgoing(receipts: Sequence[Receipt], spent: float, say: Texts) -> list[Outgoing]:

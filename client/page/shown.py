@@ -151,7 +151,7 @@ class Shown:
             f"reason.{kind}",
             title=self.device.catalogue.titles[reason.item],
             stars=self.stars(self.mine[reason.item].stars),
-            categories=", ".join(names),
+            categories=self.say("list.comma").join(names),
         )
 
     def why(self, row: int) -> Why:

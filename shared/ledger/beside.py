@@ -52,14 +52,14 @@ def locate(path: Path) -> Place:
         UsageError: There are several.
     """
     inside = sorted(found.parent for found in path.glob(f"*ledger/{chain.RECORDS}"))
-    if len(inside) > 1 or (inside and inside[0].name != "ledger"):
+    if len(inside) > 1:
         names = ", ".join(found.name for found in inside[:8])
         raise UsageError(
             f"PATH must name one ledger, got a folder of {len(inside)}.",
             hint=f"name one of them: {names}.",
         )
     if inside:
-        return Place(inside[0], path, "", whole=True)
+        return Place(inside[0], path, inside[0].name.removesuffix("ledger"), whole=True)
     for folder in (path, path.parent):
         if (folder / chain.RECORDS).is_file():
             return _around(folder)

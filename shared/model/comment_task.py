@@ -18,7 +18,6 @@ from shared.model.prior import Prior
 from shared.model.ridge import LeaveOneOut, leave_one_out, posterior
 from shared.model.statistics import (
     RATING_VARIANCE,
-    ROW_SCALE,
     denoise_means,
     denoise_weights,
 )
@@ -29,6 +28,8 @@ UNIT = 3.0
 """c' = UNIT · (c − ½)."""
 OBSERVED_SCALE = 0.4
 """Size of the column that says that the task was observed, beside the column of c'."""
+ROW_SCALE = 0.1
+"""Typical scale of one row after a person's vector is brought to norm 1."""
 TASTE_VARIANCE = 0.1
 """s_c: prior variance of a comment vector wᶜ in units of that of a user vector, S."""
 
@@ -80,7 +81,7 @@ def denoise_comments(
         Denoised mean c'_j of each item, shape (I,).
     """
     count_noise = (noise_std / OBSERVED_SCALE) ** 2
-    weight, _, variance = denoise_weights(sums[:, 1] / OBSERVED_SCALE, count_noise)
+    weight, _, variance = denoise_weights(sums[:, 1] / OBSERVED_SCALE, count_noise, scale=ROW_SCALE)
     noise = noise_std**2 + RATING_VARIANCE * ROW_SCALE * weight + 0.3 * variance
     return denoise_means(sums[:, 0] / weight, noise / weight**2, popularity, catalogue)
 

@@ -13,14 +13,23 @@ from shared.catalogue import Catalogue
 from shared.model.tower import Tower
 from shared.schema import Floats, Ints
 
-AMPLITUDE = 0.7
+AMPLITUDE = 0.85
 """Prior variance of the part of a taste that only likeness explains, in r'."""
 NOISE_VARIANCE = 0.45
 """Variance of a rating about linear part and kernel together, in r'."""
 NEWEST = 1000
 """Ratings of the owner that enter the kernel, the newest ones."""
-TEXT, CATEGORY, AGE, MEAN, POPULARITY = 2.0, 2.0, 0.5, 0.3, 0.1
+TEXT, CATEGORY, AGE, MEAN, POPULARITY = 2.0, 1.2, 0.5, 0.3, 0.1
 """Weight of each squared distance in the exponent."""
+
+
+def tells_items_apart(catalogue: Catalogue) -> bool:
+    """Say whether the kernel has anything to compare.
+
+    By age, esteem and popularity alone all items are alike, and it would only widen the prior of
+    the owner's mean.
+    """
+    return bool(catalogue.text.shape[1] or catalogue.categories.shape[1])
 
 
 def likeness(catalogue: Catalogue, tower: Tower, left: Ints, right: Ints) -> Floats:

@@ -4,7 +4,14 @@
 import numpy as np
 
 from shared.catalogue import Catalogue
-from shared.model.kernel import AMPLITUDE, NEWEST, NOISE_VARIANCE, gaussian_process, likeness
+from shared.model.kernel import (
+    AMPLITUDE,
+    NEWEST,
+    NOISE_VARIANCE,
+    gaussian_process,
+    likeness,
+    tells_items_apart,
+)
 from shared.model.prior import Prior
 from shared.model.ridge import posterior
 from shared.model.tower import Tower
@@ -30,14 +37,15 @@ def predict(
         items: Rated items, oldest first, shape (n,); n may be 0. Private.
         ratings: Their ratings in r', shape (n,). Private.
         targets: Items to predict, shape (t,).
-        kernel: Whether the likeness kernel joins the linear part.
+        kernel: Whether the likeness kernel joins the linear part, where the catalogue has text or
+            categories.
 
     Returns:
         Predicted r', shape (t,), not clipped. Private.
     """
     if len(items) == 0:
         return tower.offset[targets]
-    if not kernel:
+    if not (kernel and tells_items_apart(catalogue)):
         residual = ratings - tower.offset[items]
         solved = posterior(tower.features[items], residual, prior.precision)
         return np.asarray(tower.offset[targets] + tower.features[targets] @ solved.mean)

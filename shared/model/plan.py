@@ -18,6 +18,8 @@ class ModelPlan:
     """T, rounds of `trunk_items`; each has an equal part of their share."""
     preference: float
     """b, weight of the offset beside the factors."""
+    pairs: int = 12
+    """p, coordinates of a user vector whose second moments `population_prior` asks for."""
     network_share: float = 0.0
     """Share of ρ for all rounds of `trunk_network`; 0 where it does not run."""
     network_rounds: int = 0
@@ -46,6 +48,8 @@ BLOCKS = ("items", "network")
 """Blocks of the trunk that a run may train."""
 WEAKEST_TRUNK = ModelPlan((0.70, 0.05, 0.25), 2, 2, 2.0)
 """The item block with the smallest budget that still pays."""
+PAIRS, PAIRS_SIGNAL = (12, 24), 4000.0
+"""Second moments asked for, and μ · users from which more of them stand out of the noise."""
 NETWORK_SIGNAL = 150.0
 """t from which the network pays: some 4,000 users at ε = 8 on 1,700 items."""
 NETWORK_SHARE, NETWORK_ROUNDS, NETWORK_ROUNDS_FREE = 0.05, 10, 30
@@ -103,17 +107,18 @@ def budget_rule(users: int, items: int, mu: float) -> ModelPlan:
         (0.45, 0.05, 0.5)
     """
     if math.isinf(mu):
-        return ModelPlan((1.0, 1.0, 1.0), 8, 6, 1.0)
+        return ModelPlan((1.0, 1.0, 1.0), 8, 6, 1.0, PAIRS[1])
     signal = mu * users / math.sqrt(items)
     if signal < 8.5:
-        return ModelPlan((1.0, 0.0, 0.0), 0, 0, 1.0)
+        return ModelPlan((0.95, 0.05, 0.0), 0, 0, 1.0)
     if signal < 16:
         return WEAKEST_TRUNK
     if signal < 30:
         return ModelPlan((0.65, 0.05, 0.30), 2, 2, 1.5)
     growth = math.log2(signal / 30)
     factors, rounds = min(8, 2 + int(growth)), min(6, 3 + int(growth / 2))
-    return ModelPlan((0.45, 0.05, 0.50), factors, rounds, 1.0)
+    pairs = PAIRS[mu * users >= PAIRS_SIGNAL]
+    return ModelPlan((0.45, 0.05, 0.50), factors, rounds, 1.0, pairs)
 
 
 def ranking_rule(users: int, items: int, mu: float) -> RankingPlan:
@@ -162,7 +167,7 @@ def shares_of(objective: Objective, trunk: ModelPlan, ranking: RankingPlan) -> d
     if objective == "ranking":
         return ranked
     if ranked["item_sums"] == 1:  # nothing is scarce, or nothing is left to share
-        return own | ranked
+        return ranked | own
     both = {name: 0.5 * share for name, share in (own | ranked).items()}
     both["rank_weights"] = WEIGHTS_SHARE
     both["item_sums"] += 1.0 - sum(both.values())

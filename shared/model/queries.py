@@ -18,7 +18,7 @@ WEIGHTS_NORM = 0.6
 BILINEAR_NORM = 5.0
 """Clipping norm of a person's gradient in M; its median is 5 to 7."""
 UNCLIPPED = 1e6
-"""A norm that nobody reaches: runs without privacy do not clip the network's gradient."""
+"""A norm that nobody reaches: runs without privacy clip neither moments nor the network."""
 
 
 def item_sums_query(items: int, *, comments: bool = False) -> SumQuery:
@@ -39,15 +39,16 @@ def item_sums_query(items: int, *, comments: bool = False) -> SumQuery:
     )
 
 
-def population_prior_query(size: int) -> SumQuery:
-    """Return the query about how tastes differ between people.
+def population_prior_query(size: int, norm: float = CLIPPING_NORM) -> SumQuery:
+    """Return the query of one round about how tastes differ between people.
 
     Args:
-        size: First and second moments asked for, see `shared.model.prior.prior_size`.
+        size: First and second moments asked for, see `shared.model.prior.prior_length`.
+        norm: Clipping norm of a person's vector.
     """
     return SumQuery(
         name="population_prior",
-        blocks=(Block("moments", size, CLIPPING_NORM),),
+        blocks=(Block("moments", size, norm),),
         clipping="clip",
         purpose="Learn in which ways tastes differ between people, and how much.",
     )

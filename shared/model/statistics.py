@@ -20,7 +20,7 @@ from shared.schema import Floats, Ints
 CLAMP = 2.0
 """Ratings' deviations in r' are clamped to ±2 before they leave a device."""
 COUNT_SCALE = 0.8
-"""Size of the count column beside the rating column; 1.5 serves ranking better."""
+"""Size of the count column beside the rating column; 2 serves the ranking better."""
 USER_SHRINK = 8.0
 """Pseudo-ratings at the centre in a person's mean."""
 MEAN_SD = 0.38
@@ -28,7 +28,9 @@ MEAN_SD = 0.38
 RATING_VARIANCE = 0.9
 """Variance of one person's deviation, in r'."""
 ROW_SCALE = 0.1
-"""Typical scale of one row after a person's vector is brought to norm 1."""
+"""Typical scale of one row after a person's vector is brought to norm 1, of 60 ratings."""
+DEVIATION_VARIANCE = 0.92
+"""Mean square of the rating column of `item_sums`."""
 MEAN_PRECISION = {"category": 30.0, "time": 10.0, "text": 60.0, "number": 60.0}
 """Ridge precision of each block's coefficients in the regression of item means."""
 
@@ -88,6 +90,7 @@ def denoise(
     noise_std: float,
     catalogue: Catalogue,
     *,
+    users: int,
     count_scale: float = COUNT_SCALE,
 ) -> ItemStatistics:
     """Turn the noisy sums of `item_sums` into item statistics; post-processing, costs no budget.
@@ -96,38 +99,72 @@ def denoise(
         sums: Released sums over people of rows at norm 1, shape (I, 2).
         noise_std: Standard deviation of the noise in each coordinate; 0 without privacy.
         catalogue: Public features, the prior of the means.
+        users: People in the sum.
         count_scale: As on the devices.
 
     Returns:
         Denoised statistics; finite for every finite input.
     """
     count_noise = (noise_std / count_scale) ** 2
-    weight, log_weight, variance = denoise_weights(sums[:, 1] / count_scale, count_noise)
+    counts = sums[:, 1] / count_scale
+    scale = row_scale(float(counts.sum()), users, count_scale)
+    weight, log_weight, variance = denoise_weights(counts, count_noise, scale=scale)
     popularity = (log_weight - log_weight.mean()) / max(float(log_weight.std()), 0.3)
-    noise = noise_std**2 + RATING_VARIANCE * ROW_SCALE * weight + 0.3 * variance
+    noise = noise_std**2 + RATING_VARIANCE * scale * weight + 0.3 * variance
     mean = denoise_means(sums[:, 0] / weight, noise / weight**2, popularity, catalogue)
     centred = mean - weight @ mean / weight.sum()
     return ItemStatistics(centred, weight, popularity)
 
 
+def row_scale(total: float, users: int, count_scale: float) -> float:
+    """Give the typical scale s of one row after a person's vector is brought to norm 1.
+
+    A person's n rows have squared norm n (.92 + α²) before, so s = 1 / √(n (.92 + α²)), and add n s
+    to the total of all item weights: the total per person tells s.
+
+    Args:
+        total: Sum of all item weights, may be noisy.
+        users: People in the sum.
+        count_scale: α, as on the devices.
+
+    Example:
+        >>> round(row_scale(6.0 * 943, 943, 0.8), 3), round(row_scale(1.8 * 943, 943, 0.8), 3)
+        (0.107, 0.356)
+    """
+    norm = DEVIATION_VARIANCE + count_scale**2
+    return float(np.clip(users / (norm * max(total, 1e-9)), 0.03, 1.0))
+
+
+def typical_length(statistics: ItemStatistics, users: int, count_scale: float) -> float:
+    """Give how many ratings a typical person has, as the item weights tell; see `row_scale`."""
+    norm = DEVIATION_VARIANCE + count_scale**2
+    return norm * float(statistics.weight.sum() / users) ** 2
+
+
 def denoise_weights(
-    counts: Floats, noise_variance: float, *, cells: int = 80, steps: int = 60
+    counts: Floats,
+    noise_variance: float,
+    *,
+    scale: float = ROW_SCALE,
+    cells: int = 80,
+    steps: int = 60,
 ) -> tuple[Floats, Floats, Floats]:
     """Estimate item weights under a mixture prior learnt from the noisy counts themselves.
 
-    The likelihood is N(count; c, noise + .1 c): Gaussian noise and the spread of row scales. The
+    The likelihood is N(count; c, noise + s c): Gaussian noise and the spread of row scales s. The
     prior over a logarithmic grid is learnt by EM, each step smoothed so that it stays a density.
 
     Args:
         counts: Noisy counts, shape (I,).
         noise_variance: Variance of the noise in a count.
+        scale: Typical scale s of a row.
         cells: Size of the grid.
         steps: EM steps.
 
     Returns:
         Posterior mean of the weight, of its logarithm, and its posterior variance, each (I,).
     """
-    log_grid, likelihood = weight_likelihood(counts, noise_variance, cells=cells)
+    log_grid, likelihood = weight_likelihood(counts, noise_variance, scale=scale, cells=cells)
     grid = np.exp(log_grid)
     smoother = np.exp(-0.5 * (np.subtract.outer(np.arange(cells), np.arange(cells)) / 4.0) ** 2)
     smoother /= smoother.sum(axis=0)
@@ -140,8 +177,25 @@ def denoise_weights(
     return weight, posterior @ log_grid, np.maximum(posterior @ grid**2 - weight**2, 0.0)
 
 
+def mean_variance(
+    statistics: ItemStatistics, noise_std: float, users: int, count_scale: float
+) -> Floats:
+    """Give the posterior variance of item means after `item_sums`, shape (I,).
+
+    Args:
+        statistics: Of the whole catalogue; where nothing is known, the prior variance comes back.
+        noise_std: Standard deviation of the noise in each coordinate of the sums.
+        users: People in the sum.
+        count_scale: As on the devices.
+    """
+    scale = row_scale(float(statistics.weight.sum()), users, count_scale)
+    weight = np.maximum(statistics.weight, 1e-6)
+    variance = (noise_std**2 + RATING_VARIANCE * scale * weight) / weight**2
+    return np.asarray(1.0 / (1.0 / MEAN_SD**2 + 1.0 / variance))
+
+
 def weight_likelihood(
-    counts: Floats, noise_variance: float, *, cells: int = 80
+    counts: Floats, noise_variance: float, *, scale: float = ROW_SCALE, cells: int = 80
 ) -> tuple[Floats, Floats]:
     """Return a grid of log weights, (G,), and how likely each makes a noisy count, (I, G).
 
@@ -150,7 +204,7 @@ def weight_likelihood(
     top = max(60.0, 1.2 * float(counts.max(initial=0.0)))
     log_grid = np.linspace(np.log(0.05), np.log(top), cells)
     grid = np.exp(log_grid)
-    spread = noise_variance + ROW_SCALE * grid + 1e-4
+    spread = noise_variance + scale * grid + 1e-4
     log_likelihood = -0.5 * (counts[:, None] - grid) ** 2 / spread - 0.5 * np.log(spread)  # (I, G)
     likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
     return log_grid, likelihood

@@ -20,8 +20,8 @@ from shared.model.tasks import UserTasks, item_gradient
 from shared.model.tower import Tower
 from shared.schema import Floats
 
-OFFSET_SD, FACTOR_SD = 0.2, 0.15
-"""Prior standard deviations of an item's offset and factors."""
+OFFSET_SD, FACTOR_SD = 0.05, 0.15
+"""Prior standard deviations of an item's offset, beside what `item_sums` left open, and factors."""
 GRADIENT_VARIANCE = 0.12
 """Variance of one person's gradient per unit of item weight; .10 without privacy."""
 
@@ -94,6 +94,7 @@ def item_step(
     statistics: ItemStatistics,
     *,
     preference: float,
+    offset_variance: Floats,
     gradient_variance: float = GRADIENT_VARIANCE,
 ) -> ItemBlock:
     """Take one server step; post-processing, costs no budget.
@@ -104,6 +105,8 @@ def item_step(
         noise_std: Standard deviation of the noise in each coordinate.
         statistics: Item weights.
         preference: b, as on the devices.
+        offset_variance: What `item_sums` left open of each mean, shape (I,): an item whose mean is
+            well known moves little.
         gradient_variance: Variance of one person's gradient per unit of weight.
 
     Returns:
@@ -117,8 +120,9 @@ def item_step(
     evidence = block.evidence + rounds * (count * block.deltas - total * unit)
     scale, squared = block.scale + rounds, block.scale_squared + rounds**2
     noise = (noise_std * unit) ** 2 * squared / scale**2 + gradient_variance * count
-    sd = np.concatenate([[OFFSET_SD], np.full(factors, FACTOR_SD)])
-    deltas = evidence / scale * sd**2 * count / (count**2 * sd**2 + noise + 1e-6)
+    variance = np.full_like(count, FACTOR_SD**2)
+    variance[:, 0] = OFFSET_SD**2 + offset_variance
+    deltas = evidence / scale * variance * count / (count**2 * variance + noise + 1e-6)
     return ItemBlock(deltas, evidence, scale, squared, rounds)
 
 

@@ -34,12 +34,14 @@ class ItemSumsView:
 
 @dataclass(frozen=True)
 class PriorView:
-    """What goes with `population_prior`."""
+    """What goes with one round of `population_prior`."""
 
     tower: Tower
-    """Before any trunk round."""
+    """Before any trunk round; its offset holds the mean person as known so far."""
     basis: Floats
-    """B, (K, p): the directions asked about."""
+    """B, (K, K): the coordinates of the round, see `shared.model.prior.Frame`."""
+    pairs: int = 0
+    """Coordinates, the first ones, whose second moments are asked for."""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ def context_scores(side: ItemSide, history: Ints, ends: Ints, candidates: Ints) 
     past = np.column_stack([side.popularity[history], side.liking[history]])  # (n, 2)
     near = {a: decays[a] @ past for a in (0.5, 0.9)}  # (C, 2)
     flat = np.ones((len(ends), 1))
+    some = (ends > 0).astype(np.float64)[:, None]  # nothing is near a history without events
     own, other = side.learned[history], side.learned[candidates].T
     columns = {
         "text_recent": w9 @ text,
@@ -124,10 +125,10 @@ def context_scores(side: ItemSide, history: Ints, ends: Ints, candidates: Ints) 
         "liking": flat * m,
         "popularity_length": length * z,
         "liking_length": length * m,
-        "popularity_near_latest": -np.abs(z - near[0.5][:, :1]),
-        "popularity_near_recent": -np.abs(z - near[0.9][:, :1]),
-        "liking_near_latest": -np.abs(m - near[0.5][:, 1:]),
-        "liking_near_recent": -np.abs(m - near[0.9][:, 1:]),
+        "popularity_near_latest": -some * np.abs(z - near[0.5][:, :1]),
+        "popularity_near_recent": -some * np.abs(z - near[0.9][:, :1]),
+        "liking_near_latest": -some * np.abs(m - near[0.5][:, 1:]),
+        "liking_near_recent": -some * np.abs(m - near[0.9][:, 1:]),
         "learned_latest": (w7 @ own) @ other,
         "learned_recent": (w9 @ own) @ other,
     }

@@ -62,6 +62,8 @@ def _levels(
     score = (worth["popularity"] + length * worth["popularity_length"]) * z
     score += worth["popularity_squared"] * z**2
     score += (worth["liking"] + length * worth["liking_length"]) * m
+    if not len(history):
+        return np.asarray(score)
     for name, decayed in (("latest", recent[0.5]), ("recent", recent[0.9])):
         score -= worth[f"popularity_near_{name}"] * np.abs(z - decayed @ z[history])
         score -= worth[f"liking_near_{name}"] * np.abs(m - decayed @ m[history])

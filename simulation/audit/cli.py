@@ -96,11 +96,12 @@ def verify(
     from simulation.audit import report as pages
 
     found = pages.verify(report, key=key)
+    compared = pages.pictures_agree(report)
     if form == "json":
-        typer.echo(json.dumps(found.facts(), indent=1))
+        typer.echo(json.dumps(found.facts() | {"pictures_compared": compared}, indent=1))
         return
     typer.echo("The page, its facts and its ledger agree, and the signature is good.")
-    if not pages.pictures_agree(report):
+    if not compared:
         typer.echo("The pictures were drawn by another version of the library: not compared.")
     if key is None:
         typer.echo("The signing key is the ledger's own; pass --key to pin one that you know.")

@@ -114,16 +114,15 @@ def _burn(facts: dict[str, Any]) -> Figure:
         return _nothing(figure, axes, "no budget was spent")
     whole = _fraction(cap)
     rounds = [0, *(number for number, _ in facts["burn"])]
-    left = [100.0, *(100 * (1 - float(rho) / whole) for _, rho in facts["burn"])]
+    left = [100.0, *(max(0.0, 100 * (1 - float(rho) / whole)) for _, rho in facts["burn"])]
     step = max(1, len(rounds) // 400)  # a picture of 400 steps is as fine as print can show
     rounds, left = rounds[::step] + rounds[-1:], left[::step] + left[-1:]
+    rounds.append(1.06 * rounds[-1])  # so that the last step is seen
+    left.append(left[-1])
     axes.fill_between(rounds, left, step="post", color=PALE)
     axes.step(rounds, left, where="post", color=GREEN, linewidth=1.6)
-    axes.set(xlim=(0, max(rounds)), ylim=(0, 104), xlabel="round", ylabel="budget left, %")
-    axes.annotate(
-        f"{left[-1]:.0f} % left", (rounds[-1], left[-1]), (-4, 6), ha="right",
-        textcoords="offset points", color=INK,
-    )  # fmt: skip
+    axes.set(xlim=(0, rounds[-1]), ylim=(0, 104), xlabel="round", ylabel="budget left, %")
+    axes.set_title(f"{left[-1]:.0f} % left after round {facts['burn'][-1][0]}", loc="right")
     return figure
 
 
@@ -223,4 +222,6 @@ def _fraction(text: str) -> float:
 
 
 def _size(count: int) -> str:
-    return f"{count} bytes" if count < 10_000 else f"{count / 1000:.0f} kB"
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1000:.1f} kB" if count < 10_000 else f"{count / 1000:.0f} kB"

@@ -13,7 +13,7 @@ https://github.com/opendp/deployments-registry-data, schema as of 2026-07-15.
 import json
 from typing import Any
 
-from simulation.audit.facts import Facts
+from simulation.audit.figures import Facts
 
 UNSTATED = "Not stated"
 BY_A_PERSON = (

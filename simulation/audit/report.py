@@ -18,7 +18,6 @@ import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from cryptography.exceptions import InvalidSignature
@@ -31,12 +30,14 @@ from shared.ledger.checkpoint import public_hex
 from shared.ledger.records import canonical
 from shared.ledger.replay import Replay, replay
 from simulation.audit import pictures
-from simulation.audit.facts import Facts, gather, summarise
+from simulation.audit.facts import gather, summarise
+from simulation.audit.figures import Facts
 
 LABEL = b"privet/report/v1\n"
 MAX_HTML_BYTES = 400_000
 RUN_KEY = Path("private") / "ledger.key"
 """Where a simulation keeps the key made for the run, in its folder."""
+LEDGER_FILES = frozenset({chain.RECORDS, chain.CHECKPOINTS, chain.COSIGNATURES})
 _EMBEDDED = re.compile(r'href="data:application/gzip;base64,([A-Za-z0-9+/=]*)"')
 _PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
 
@@ -148,12 +149,9 @@ def verify(report: Path, *, key: str | None = None) -> Replay:
     page = _read(page_path)
     body = _carried(page, json_path)
     facts = _facts(body)
-    found = _replayed(facts)
-    _model_of_release(facts["model"], found)
-    again = summarise(found, facts["stated"], policy=facts["policy"], model=facts["model"])
-    again["ledger"] = facts["ledger"]
-    for name in again:
-        if again[name] != facts.get(name):
+    found, again = _recomputed(facts)
+    for name in again.keys() | facts.keys():
+        if again.get(name) != facts.get(name):
             raise VerificationError(
                 f"the summary must follow from the ledger; `{name}` does not.",
                 hint="the report was changed, or made by another version.",
@@ -169,13 +167,25 @@ def verify(report: Path, *, key: str | None = None) -> Replay:
     return found
 
 
+def _recomputed(facts: Facts) -> tuple[Replay, Facts]:
+    """Replay the ledger that a report carries, and compute every fact from it again."""
+    try:
+        found = _replayed(facts)
+        _model_of_release(facts["model"], found)
+        again = summarise(found, facts["stated"], policy=facts["policy"], model=facts["model"])
+        same = {name: facts[name] for name in ("ledger", "drawn_by")}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise _not_a_report() from None
+    return found, again | same
+
+
 def _replayed(facts: Facts) -> Replay:
     """Replay the ledger that a report carries, with the policy that it carries beside it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "ledger"
         folder.mkdir()
-        for file, lines in facts["ledger"].items():
-            (folder / Path(file).name).write_bytes("\n".join(lines).encode("latin-1"))
+        for file in LEDGER_FILES & facts["ledger"].keys():
+            (folder / file).write_bytes("\n".join(facts["ledger"][file]).encode("latin-1"))
         if facts["policy"] is None:
             return replay(folder / chain.RECORDS)
         (Path(name) / beside.POLICY).write_bytes(facts["policy"].encode("utf-8"))
@@ -213,16 +223,18 @@ def _carried(page: bytes, json_path: Path) -> bytes:
     return inside or beside
 
 
-def _facts(body: bytes) -> dict[str, Any]:
+def _facts(body: bytes) -> Facts:
     try:
         facts = json.loads(body)
-        if canonical(facts) != body or not isinstance(facts["ledger"], dict):
+        if canonical(facts) != body or not facts["ledger"].keys() <= LEDGER_FILES:
             raise ValueError
-        if not {"stated", "policy", "model", "fields", "replay", "drawn_by"} <= facts.keys():
-            raise ValueError
-    except (ValueError, KeyError, TypeError):
-        raise VerificationError("the JSON is not a report's.", hint="get it anew.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _not_a_report() from None
     return dict(facts)
+
+
+def _not_a_report() -> VerificationError:
+    return VerificationError("the JSON is not a report's.", hint="get it anew.")
 
 
 def _bare(page: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from client.encoder import CharacterEncoder
 from client.recommending import explain, recommend, shortlist
-from client.scoring import interest_terms
+from client.scoring import Scorer
 from shared.catalogue import Catalogue, FeatureBlock
 from shared.features import build_catalogue, item_text
 from shared.model.history import History
@@ -76,6 +76,13 @@ def in_process() -> None:
     less = np.array([5, 77])
     timed("ten best of 10^5 items", lambda: recommend(model, own), 20)
     timed("the same with two items unwanted", lambda: recommend(model, own, less=less), 20)
+    turns = [own, History(own.items[1:], own.ratings[1:])]
+
+    def after_a_rating() -> None:
+        turns.reverse()
+        recommend(model, turns[0])
+
+    timed("the same after a new rating", after_a_rating)
     timed("one explanation among 10^5 items", lambda: explain(model, own, 7), 20)
 
 
@@ -94,12 +101,12 @@ def shortlist_recall() -> None:
     model = SharedModel.before_any_release(listed)
     kept = []
     for own in devices_of(dataset, dataset.interactions):
-        kept.append(np.isin(_exact(model, own), shortlist(model, own)).mean())
+        kept.append(np.isin(_exact(model, own), shortlist(Scorer(model, own), 6000)).mean())
     print(f"{'ten best of 6,000 items in the shortlist':<44} {np.mean(kept):7.1%}")
 
 
 def _exact(model: SharedModel, own: History) -> np.ndarray:
-    score = np.asarray(sum(interest_terms(model, own).values()))
+    score = np.asarray(sum(Scorer(model, own).terms(np.arange(6000)).values()))
     score[own.items] = -np.inf
     return np.argsort(-score, kind="stable")[:10]
 

@@ -12,6 +12,7 @@ from shared.features import build_catalogue, item_text
 from shared.model.file import save_model
 from shared.model.released import SharedModel
 from simulation.dataset import Dataset
+from tests.client.made_store import joined, question, view
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,16 @@ def device(public: Path, home: Path) -> Iterator[Device]:
     """A new device, without a model."""
     with Device.create(home, public / "catalogue.safetensors") as made:
         yield made
+
+
+@pytest.fixture
+def start(public: Path, tmp_path: Path) -> Path:
+    """A device with ratings and one answered round, closed."""
+    home = tmp_path / "start"
+    with Device.create(home, public / "catalogue.safetensors") as device:
+        for row in range(3, 12):
+            device.rate(row, 3, f"note {row}", now=100 + row)
+        items = len(device.catalogue)
+        joined(device).answer(question(items, 1), view(items), "one", now=1500)
+        device.sent("one", 10, now=1501)
+    return home

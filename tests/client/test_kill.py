@@ -20,20 +20,7 @@ from shared.privacy.canonical import parse
 from shared.privacy.door import Contribution
 from shared.privacy.policy import RoundConfig
 from tests.client.killed import forked
-from tests.client.made_store import joined, question, view
-
-
-@pytest.fixture
-def start(public: Path, tmp_path: Path) -> Path:
-    """A device with ratings and one answered round, closed."""
-    home = tmp_path / "start"
-    with Device.create(home, public / "catalogue.safetensors") as device:
-        for row in range(3, 12):
-            device.rate(row, 3, f"note {row}", now=100 + row)
-        items = len(device.catalogue)
-        joined(device).answer(question(items, 1), view(items), "one", now=1500)
-        device.sent("one", 10, now=1501)
-    return home
+from tests.client.made_store import question, view
 
 
 def rho_of(signed: object) -> Fraction:

@@ -144,6 +144,14 @@ def test_budget_that_is_not_the_sum_of_the_receipts_does_not_verify(answered: De
         answered.verify()
 
 
+def test_receipt_that_the_device_did_not_sign_does_not_verify(answered: Device) -> None:
+    """Even one that somebody who has the key of the store put into it."""
+    records = answered._store.table("receipts")
+    answered._store.commit({"receipts": [*records[:-1], {**records[-1], "signature": "00" * 64}]})
+    with pytest.raises(VerificationError, match="signed by this device"):
+        answered.verify()
+
+
 def test_receipt_says_what_and_to_whom_in_words(answered: Device) -> None:
     one = answered.receipts()[0]
     assert one.to == "Example Org"

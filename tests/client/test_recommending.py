@@ -8,12 +8,14 @@ import pytest
 
 from client import recommending
 from client.recommending import Reason, explain, recommend, shortlist
-from client.scoring import alike, interest_terms, restricted, rough_interest
+from client.scoring import Scorer, alike, restricted
+from client.texts import texts
 from shared.errors import UsageError
 from shared.model.history import History
 from shared.model.network import Network, NetworkShape, initial_network
 from shared.model.released import SharedModel
 from shared.model.view import profile_texts
+from shared.ranking.interest import Interest
 from tests.client.made import public, released, resident
 
 NOBODY = History(np.zeros(0, dtype=np.int64), np.zeros(0))
@@ -39,7 +41,7 @@ def test_recommend_ranks_by_interest_without_diversity(model, own):
     found = recommend(model, own, 20, diversity=0.0)
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
-    total = sum(interest_terms(model, own).values())
+    total = Interest.of(model.catalogue, model.interest).score(own.items)
     assert scores == pytest.approx([float(total[one.item]) for one in found])
 
 
@@ -77,9 +79,9 @@ def test_less_moves_like_items_down_and_hides_the_item(model, own):
 
 def test_recommend_without_ratings_goes_by_popularity(model):
     found = recommend(model, NOBODY, 5, diversity=0.0)
-    best = np.argsort(-model.tower.log_weight, kind="stable")[:5]
-    assert [one.item for one in found] == best.tolist()
-    assert all(one.reasons == (Reason("popularity"),) for one in found)
+    best = np.argsort(-model.tower.log_weight, kind="stable")[:15]
+    assert {one.item for one in found} <= set(best.tolist())
+    assert all(one.reasons[0].kind in recommending.OTHERS for one in found)
 
 
 def test_recommend_without_ratings_or_model_still_gives_a_list():
@@ -93,14 +95,14 @@ def test_recommend_before_the_first_model_goes_by_likeness(own):
     found = recommend(before, own, 10)
     kinds = {reason.kind for one in found for reason in one.reasons}
     assert "popularity" not in kinds
-    assert {"text", "category"} & kinds
+    assert {"text", "category", "likeness"} & kinds
 
 
 def test_reasons_name_rated_items_and_shared_categories(model, own):
     for one in recommend(model, own, 30):
         assert 1 <= len(one.reasons) <= 2
         for reason in one.reasons:
-            assert (reason.item is None) == (reason.kind in ("popularity", "new"))
+            assert (reason.item is None) == (reason.kind in (*recommending.OTHERS, "new"))
             assert reason.item is None or reason.item in own.items
             for column in reason.categories:
                 assert model.catalogue.categories[reason.item, column] > 0
@@ -110,7 +112,8 @@ def test_reasons_name_rated_items_and_shared_categories(model, own):
 def test_reasons_put_what_is_the_owners_first(model, own):
     for one in recommend(model, own, 30):
         kinds = [reason.kind for reason in one.reasons]
-        assert "popularity" not in kinds[:-1]
+        others = [kind in recommending.OTHERS for kind in kinds]
+        assert others == sorted(others)
 
 
 def test_explain_adds_up_to_the_prediction(model, own):
@@ -141,17 +144,39 @@ def test_explain_keeps_its_sum_with_a_network(model, own):
     assert found.base != pytest.approx(float(deep.tower.offset[5]))
 
 
+def test_terms_add_up_to_the_interest(model, own):
+    rows = np.array([3, 40, 77])
+    terms = Scorer(model, own).terms(rows)
+    for kind in terms:
+        assert f"reason.{kind}" in texts("en")
+    score = Interest.of(model.catalogue, model.interest).score(own.items, rows)
+    assert sum(terms.values()) == pytest.approx(score)
+
+
+def test_weights_of_the_owner_are_solved_once_a_history(model, own, monkeypatch):
+    calls = []
+    solve = Interest.weights
+    monkeypatch.setattr(
+        Interest, "weights", lambda self, items: calls.append(1) or solve(self, items)
+    )
+    first = Scorer(model, own).weights
+    assert Scorer(model, own).weights is first
+    shorter = History(own.items[:-1], own.ratings[:-1])
+    assert not np.array_equal(Scorer(model, shorter).weights, first)
+    assert len(calls) <= 2
+    assert np.array_equal(Scorer(replace(model), own).weights, first)
+
+
 @pytest.mark.parametrize("size", [20, 60])
 def test_shortlist_keeps_what_was_rated_and_changes_no_score(model, own, size, monkeypatch):
-    rows = shortlist(model, own, size)
-    assert set(own.items.tolist()) <= set(rows.tolist())
-    assert np.array_equal(rows, np.unique(rows))
-    assert len(rows) <= size + len(own)
-    best = np.argsort(-rough_interest(model, own))[:size]
-    assert set(best.tolist()) <= set(rows.tolist())
     whole = {one.item: one for one in recommend(model, own, 90, diversity=0.0)}
     monkeypatch.setattr(recommending, "SHORTLIST", size)
-    monkeypatch.setattr(recommending.shortlist, "__defaults__", (size,))
+    scorer = Scorer(model, own)
+    rows = shortlist(scorer, 90, always=np.array([89]))
+    assert {*own.items.tolist(), 89} <= set(rows.tolist())
+    assert np.array_equal(rows, np.unique(rows))
+    assert len(rows) <= size + len(own) + 1
+    assert set(np.argsort(-scorer.quick())[:size].tolist()) <= set(rows.tolist())
     for one in recommend(model, own, 10, diversity=0.0):
         assert one.score == pytest.approx(whole[one.item].score)
         assert one.rating == pytest.approx(whole[one.item].rating)

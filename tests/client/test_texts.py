@@ -50,7 +50,7 @@ def test_every_text_in_use_exists():
 @pytest.mark.parametrize(
     ("accepted", "language"),
     [("", "en"), ("en-GB,en;q=0.9", "en"), ("xx", "en"), ("*", "en"), ("../../etc;q=1", "en"),
-     (",;,", "en"), ("é", "en")],
+     (",;,", "en"), ("é", "en"), ("zh-CN,zh;q=0.9", "zh"), ("fr, zh-TW;q=.5, en", "zh")],
 )  # fmt: skip
 def test_best_language_is_one_that_is_here(accepted, language):
     assert best_language(accepted) == language

@@ -102,8 +102,9 @@ def test_plan_refuses_a_query_that_is_not_built(plan: Make) -> None:
         plan(budget={"item_sums": 0.5, "offset_prior": 0.5})
 
 
-def test_plan_spends_a_small_budget_on_item_sums_alone(plan: Make) -> None:
-    assert [r.query.name for r in plan(users=60, target_epsilon=1).releases] == ["item_sums"]
+def test_plan_spends_a_small_budget_on_items_and_people_without_rounds(plan: Make) -> None:
+    names = [r.query.name for r in plan(users=60, target_epsilon=1).releases]
+    assert names == ["item_sums", "population_prior"]
     assert "trunk_items" in plan(users=20_000, target_epsilon=8)
 
 
@@ -111,3 +112,23 @@ def test_plan_never_asks_more_than_the_target_over_all_rounds(plan: Make) -> Non
     for target in (0.5, 1, 2, 4, 8):
         made = plan(users=5000, target_epsilon=target)
         assert target - 1e-3 < epsilon(made.rho, made.delta) <= target
+
+
+def test_objective_decides_what_the_budget_serves(plan: Make) -> None:
+    ratings, ranking, both = (plan(objective=o) for o in ("ratings", "ranking", "balanced"))
+    assert "rank_items" not in ratings
+    assert "trunk_items" not in ranking
+    assert {"trunk_items", "rank_weights", "rank_bilinear"} <= {r.query.name for r in both.releases}
+    assert ratings.count_scale < both.count_scale < ranking.count_scale
+    for made in (ratings, ranking, both):
+        assert sum(release.share for release in made.releases) == 1
+        assert 8 - 1e-3 < epsilon(made.rho, made.delta) <= 8
+
+
+def test_interest_learns_single_items_only_where_they_stand_out(plan: Make) -> None:
+    weak = plan(users=200, objective="ranking", target_epsilon=1)
+    strong = plan(users=20_000)
+    assert "rank_items" not in weak
+    assert "rank_bilinear" in weak
+    assert strong.taste_factors > 0
+    assert "rank_bilinear" not in plan(users=60, target_epsilon=1)

@@ -45,14 +45,15 @@ def test_latest_holds_out_the_last_ratings_of_each_user(walked):
 def test_users_with_little_history_keep_it(walked):
     data, parts, _, _ = walked
     counts = np.bincount(data.interactions.users)
-    assert not set(np.flatnonzero(counts < 3 * EVENTS)) & set(parts.test.users.tolist())
+    assert not set(np.flatnonzero(counts < 2 * EVENTS)) & set(parts.test.users.tolist())
 
 
-def test_updated_devices_predict_better_and_rank_no_worse_than_frozen_ones(walked):
+def test_updated_devices_predict_and_rank_better_than_frozen_ones(walked):
     data, parts, devices, model = walked
-    figures = follow(model, devices, parts.test, data.scale, seed=0)
-    assert figures["events"] > 500
-    assert figures["updated_auc"] > figures["frozen_auc"] - 0.01
+    some = parts.test.take(parts.test.users < 60)
+    figures = follow(model, devices, some, data.scale, seed=0)
+    assert figures["events"] > 250
+    assert figures["updated_auc"] > figures["frozen_auc"]
     assert figures["updated_rmse"] < figures["frozen_rmse"]
     assert 0 < figures["profile_drift"] < 1
 

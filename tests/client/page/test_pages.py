@@ -10,7 +10,7 @@ import pytest
 
 import client.page.app as app
 from client.device import PublicComment
-from client.texts import Texts, texts
+from client.texts import Texts, languages, texts
 from shared.errors import VerificationError
 from tests.client.made import MemoryDevice, resident
 from tests.client.page.asked import Asker, visible
@@ -96,7 +96,8 @@ def test_headings_leave_no_level_out(asker, path):
 @pytest.mark.parametrize("path", PATHS)
 def test_every_word_of_a_page_comes_from_the_table(monkeypatch, path):
     table = texts("en")
-    hidden = {k: v if k == "date.months" else f"⟦{v}⟧" for k, v in table._table.items()}
+    plain = ("date.months", "list.comma")
+    hidden = {k: v if k in plain else f"⟦{v}⟧" for k, v in table._table.items()}
     monkeypatch.setattr(app, "texts", lambda language: Texts("en", hidden))
     asker = Asker(resident(ratings=8)).enter()
     left = re.sub(r"⟦[^⟦⟧]*⟧", "", _innermost(visible(asker.ask("GET", path).text)))
@@ -283,6 +284,36 @@ def test_budget_shows_the_odds_and_the_lying_operator(asker):
         assert words in text
     alone = Asker(resident(joined=False)).enter().ask("GET", "/budget").text
     assert "takes part in nothing" in visible(alone)
+
+
+@pytest.mark.parametrize(
+    ("guess", "said"),
+    [(0.5, "up to 50 times"), (0.871, "up to 88 times"), (0.9991, "up to 99.91 times"),
+     (1.0, "up to more than 99.999 times")],
+)  # fmt: skip
+def test_lying_operator_never_reads_certain(asker, monkeypatch, guess, said):
+    before = MemoryDevice.status
+    monkeypatch.setattr(
+        MemoryDevice, "status", lambda self: replace(before(self), guess_lying=guess, epsilon=99.0)
+    )
+    text = visible(asker.ask("GET", "/budget").text)
+    assert said in text
+    assert "becomes more than 99.999 %" in text
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_page_is_whole_in_every_language(asker, language):
+    for path in PATHS:
+        answer = asker.ask("GET", path, {"accept-language": language})
+        assert answer.status == 200
+        assert Outline(answer.text).all("html")[0]["lang"] == language
+
+
+def test_page_speaks_the_language_of_the_browser(asker):
+    page = asker.ask("GET", "/", {"accept-language": "zh-CN,zh;q=0.9,en;q=0.8"}).text
+    assert '<html lang="zh">' in page
+    assert "今日推荐" in page
+    assert "For you" not in visible(page)
 
 
 def test_demo_policy_is_named_on_every_page():

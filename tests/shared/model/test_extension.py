@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shared.errors import DataError
-from shared.model.extension import extended
+from shared.model.extension import as_new, extended
 from shared.model.history import History
 from shared.model.prior import Prior
 from shared.model.released import SharedModel
@@ -65,11 +65,30 @@ def test_new_items_are_rated_and_liked_like_their_twins(made):
     assert liked[0] > np.quantile(liked, 0.8)
 
 
-def test_new_items_count_as_hardly_known(made):
+def test_new_items_are_as_popular_as_their_features_tell(made):
     model, whole, _ = made
-    longer = extended(model, whole).statistics
-    assert (longer.log_weight[OLD:] <= np.median(model.statistics.log_weight)).all()
-    assert (longer.weight[OLD:] <= model.statistics.weight.min()).all()
+    rng = np.random.default_rng(4)
+    told = whole.features @ rng.normal(size=whole.features.shape[1])
+    told = (told - told.mean()) / told.std()
+    popular = replace(model.statistics, log_weight=told[:OLD])
+    longer = extended(replace(model, statistics=popular), whole)
+    assert np.corrcoef(longer.statistics.log_weight[OLD:], told[OLD:])[0, 1] > 0.7
+    np.testing.assert_array_equal(
+        longer.interest.popularity[OLD:], longer.statistics.log_weight[OLD:]
+    )
+    assert not longer.interest.items[OLD:].any()
+    assert (longer.statistics.weight[OLD:] <= model.statistics.weight.min()).all()
+
+
+def test_an_item_treated_as_new_forgets_what_was_released_of_it(made):
+    model, _, _ = made
+    rows = np.array([3, 50])
+    twisted = replace(model.statistics, mean=model.statistics.mean.copy())
+    twisted.mean[rows] = [9.0, -9.0]
+    one, two = (as_new(replace(model, statistics=s), rows) for s in (model.statistics, twisted))
+    np.testing.assert_array_equal(one.tower.offset, two.tower.offset)
+    others = np.setdiff1d(np.arange(OLD), rows)
+    np.testing.assert_array_equal(one.tower.features[others], model.tower.features[others])
 
 
 def test_a_model_without_releases_grows_as_well(made):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 
-from shared.model.kernel import gaussian_process, likeness
+from shared.model.kernel import gaussian_process, likeness, tells_items_apart
 from shared.model.statistics import ItemStatistics
 from shared.model.tower import build_tower
 from tests.shared.model.conftest import made_up_catalogue
@@ -26,7 +28,7 @@ def test_likeness_equals_the_formula(catalogue):
     tower = _tower(catalogue)
     distance = (
         2 * (1 - catalogue.text[3] @ catalogue.text[5])
-        + 2 * (1 - catalogue.categories[3] @ catalogue.categories[5])
+        + 1.2 * (1 - catalogue.categories[3] @ catalogue.categories[5])
         + 0.5 * (catalogue.log_age[3] - catalogue.log_age[5]) ** 2
         + 0.3 * (tower.offset[3] - tower.offset[5]) ** 2
         + 0.1 * (tower.log_weight[3] - tower.log_weight[5]) ** 2
@@ -44,3 +46,11 @@ def test_gaussian_process_interpolates_without_noise():
     gram = np.array([[1.0, 0.3], [0.3, 1.0]])
     target = np.array([0.5, -1.0])
     np.testing.assert_allclose(gaussian_process(gram, gram, target, 1e-12), target, atol=1e-9)
+
+
+def test_kernel_needs_text_or_categories(catalogue):
+    bare = replace(catalogue, text=np.zeros((40, 0)), categories=np.zeros((40, 0)))
+    assert tells_items_apart(catalogue)
+    assert tells_items_apart(replace(bare, text=catalogue.text))
+    assert tells_items_apart(replace(bare, categories=catalogue.categories))
+    assert not tells_items_apart(bare)

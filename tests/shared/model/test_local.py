@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,12 @@ def test_predict_kernel_equals_the_ridge_when_likeness_is_off(local, monkeypatch
 def test_kernel_likes_the_rated_item_best(local):
     got = predict(*local, np.array([4]), np.array([1.5]), np.arange(40))
     assert np.argmax(got - local[0].offset) == 4
+
+
+def test_predict_leaves_the_kernel_out_where_it_tells_no_items_apart(local):
+    tower, prior, catalogue = local
+    bare = replace(catalogue, text=np.zeros((40, 0)), categories=np.zeros((40, 0)))
+    items, ratings = np.array([4, 9, 2]), np.array([1.5, -0.5, 0.5])
+    got = predict(tower, prior, bare, items, ratings, np.arange(40))
+    linear = predict(tower, prior, bare, items, ratings, np.arange(40), kernel=False)
+    np.testing.assert_array_equal(got, linear)

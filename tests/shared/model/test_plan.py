@@ -9,7 +9,7 @@ from shared.model.plan import budget_rule
 @pytest.mark.parametrize(
     ("z", "shares", "factors", "rounds"),
     [
-        (3.73, (1.0, 0.0, 0.0), 0, 0),
+        (3.73, (0.95, 0.05, 0.0), 0, 0),
         (1.994, (0.70, 0.05, 0.25), 2, 2),
         (1.081, (0.65, 0.05, 0.30), 2, 2),
         (0.6, (0.45, 0.05, 0.50), 2, 3),
@@ -24,6 +24,11 @@ def test_budget_rule_grows_rank_and_rounds_with_the_population():
     small, large = budget_rule(943, 1682, 1 / 0.6), budget_rule(60_000, 4000, 1 / 0.6)
     assert large.factors > small.factors
     assert large.rounds > small.rounds
+
+
+def test_budget_rule_asks_for_more_pairs_where_they_stand_out():
+    few, many = budget_rule(943, 1682, 1 / 0.6), budget_rule(6040, 3706, 1 / 0.6)
+    assert few.pairs < many.pairs == budget_rule(10, 10, math.inf).pairs
 
 
 def test_budget_rule_spends_shares_that_sum_to_one():

@@ -65,23 +65,63 @@ def test_trunk_rows_are_clamped(world):
 def test_item_step_descends_and_drowns_in_noise(world, noise_std):
     _, statistics, _, _ = world
     total = -np.ones((40, 3))
-    block = item_step(ItemBlock.zeros(40, 2), total, noise_std, statistics, preference=1.0)
+    block = item_step(
+        ItemBlock.zeros(40, 2),
+        total,
+        noise_std,
+        statistics,
+        preference=1.0,
+        offset_variance=np.full(40, 0.04),
+    )
     assert np.all(block.deltas > 0.0)
     assert np.all(block.deltas < (1e-9 if noise_std else 1.0))
 
 
 def test_item_step_is_finite_for_items_of_no_weight():
     block = ItemBlock.zeros(3, 1)
-    block = item_step(block, np.ones((3, 2)), 0.0, ItemStatistics.empty(3), preference=1.0)
+    block = item_step(
+        block,
+        np.ones((3, 2)),
+        0.0,
+        ItemStatistics.empty(3),
+        preference=1.0,
+        offset_variance=np.ones(3),
+    )
     np.testing.assert_array_equal(block.deltas, 0.0)
 
 
 def test_item_step_divides_the_offset_by_its_preference(world):
     _, statistics, _, _ = world
     start, total = ItemBlock.zeros(40, 1), np.ones((40, 2))
-    plain = item_step(start, total, 0.0, statistics, preference=1.0)
-    twice = item_step(start, total * [2.0, 1.0], 0.0, statistics, preference=2.0)
+    plain = item_step(
+        start, total, 0.0, statistics, preference=1.0, offset_variance=np.full(40, 0.04)
+    )
+    twice = item_step(
+        start,
+        total * [2.0, 1.0],
+        0.0,
+        statistics,
+        preference=2.0,
+        offset_variance=np.full(40, 0.04),
+    )
     np.testing.assert_allclose(plain.deltas, twice.deltas)
+
+
+def test_item_step_moves_a_well_known_mean_less(world):
+    _, statistics, _, _ = world
+    start, total = ItemBlock.zeros(40, 1), -np.ones((40, 2))
+    known = item_step(
+        start, total, 0.5, statistics, preference=1.0, offset_variance=np.full(40, 0.01)
+    )
+    noisy = item_step(
+        start, total, 0.5, statistics, preference=1.0, offset_variance=np.full(40, 0.1)
+    )
+    never = item_step(
+        start, total, 0.5, statistics, preference=1.0, offset_variance=np.full(40, 0.1444)
+    )
+    assert np.all(known.deltas[:, 0] < noisy.deltas[:, 0])
+    assert np.all(noisy.deltas[:, 0] < never.deltas[:, 0])
+    np.testing.assert_array_equal(known.deltas[:, 1], never.deltas[:, 1])
 
 
 def test_moved_leaves_the_mean_person_alone(world):

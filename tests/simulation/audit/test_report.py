@@ -15,6 +15,7 @@ from shared.ledger.replay import replay
 from shared.privacy.accountant import epsilon
 from simulation.audit import pictures, registry, report
 from simulation.audit.facts import gather
+from simulation.audit.figures import bound
 from tests.shared.ledger import made
 
 
@@ -67,7 +68,7 @@ def test_report_of_many_rounds_stays_small(tmp_path):
 
 
 def test_verify_accepts_the_page_and_replays_its_epsilon(page):
-    assert f"ε = {report.verify(page).epsilon:.3f}" in page.read_text("utf-8")
+    assert f"ε = {bound(report.verify(page).epsilon)}" in page.read_text("utf-8")
 
 
 def test_verify_needs_nothing_but_page_and_signature(page):
@@ -135,6 +136,20 @@ def test_verify_refuses_a_resigned_report_with_another_policy_or_model(run, tmp_
     assert field != "policy" or (caught.value.record, caught.value.field) == (0, "policy")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("extra", "all is well"), ("policy", 1), ("model", []), ("stated", {}), ("drawn_by", None),
+     ("ledger", {}), ("ledger", {"../x": []}), ("ledger", {"records.jsonl": "a"})],
+)  # fmt: skip
+def test_verify_refuses_facts_that_are_not_a_reports(run, page, name, value):
+    """Signatures are checked last, so a stranger's JSON must not end in a crash."""
+    facts = json.loads(page.with_suffix(".json").read_text("utf-8")) | {name: value}
+    page.with_suffix(".json").write_bytes(report.canonical(facts))
+    page.write_text(report._EMBEDDED.sub("", page.read_text("utf-8")), "utf-8")
+    with pytest.raises(VerificationError):
+        report.verify(page)
+
+
 def _resigned(facts, out):
     facts.setdefault("drawn_by", pictures.DRAWN_BY)
     body = report.canonical(facts)
@@ -188,7 +203,7 @@ NOTHING = "no protection"
 WHO_IS_PROTECTED = {
     "distributed": {
         SERVER: "5.681",
-        CROOK: "555.7 for one round; 744.0 for all",
+        CROOK: "555.7 for one round; 744.1 for all",
         OTHERS: "5.681",
         MODEL: "5.681",
         WIRE: "no content",
@@ -239,8 +254,8 @@ def test_own_share_of_noise_is_noise_shares_times_rho(run):
     """The worst number on the page, from the two numbers that it follows from."""
     found, worst = replay(run), gather(run)["protected"][1]["epsilon"]
     rho_round = 849 * Fraction(made.round_open(1, "item_sums", 20_000)["rho"])
-    assert worst.startswith(f"{epsilon(rho_round, 1e-5):.1f} for one round")
-    assert worst.endswith(f"{epsilon(849 * found.book.rho, 1e-5):.1f} for all")
+    assert worst.startswith(f"{bound(epsilon(rho_round, 1e-5), 1)} for one round")
+    assert worst.endswith(f"{bound(epsilon(849 * found.book.rho, 1e-5), 1)} for all")
 
 
 HIDING = (
