@@ -62,6 +62,10 @@ class NodeRefused(PrivetError):
     exit_code = NetworkError.exit_code
 
 
+class Stopping(Exception):
+    """The device was told to stop while it waited."""
+
+
 class Gone(Exception):
     """The run or the message is no longer there: the message is dropped, the device goes on."""
 
@@ -113,7 +117,7 @@ class Fleet:
         )
 
     def wait_with(self, sleep: Callable[[float], object]) -> None:
-        """Wait by other means from now on: such that a device which stops need not wait."""
+        """Wait by other means from now on; where they return true, the device is to stop."""
         self._sleep = sleep
 
     def connect(self) -> int:
@@ -241,6 +245,7 @@ class Fleet:
             NodeRefused: Not this device's node (401).
             Gone: The server answers that it will not.
             NetworkError: Patience is over.
+            Stopping: The device is to stop.
         """
         waited, wait = 0.0, self._line.first_wait_s
         while True:
@@ -262,7 +267,8 @@ class Fleet:
                     f"the server must answer within {self._line.patience_s:.0f} s, and did not.",
                     hint="the device goes on recommending; run it again later.",
                 )
-            self._sleep(wait)
+            if self._sleep(wait):
+                raise Stopping
             waited, wait = waited + wait, min(2 * wait, self._line.longest_wait_s)
 
 

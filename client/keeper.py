@@ -45,7 +45,7 @@ class DeviceDoor:
 
     def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
         """Charge, write it down, release; or say why not."""
-        return self._with(lambda device: device.answer(config, view, session))
+        return self.act(lambda device: device.answer(config, view, session))
 
     def commitment(self, session: str) -> str:
         """Return the commitment to the receipt of that charge."""
@@ -58,22 +58,26 @@ class DeviceDoor:
                 if (receipt.run, receipt.round) == (run, int(number)) and receipt.commitment
             )
 
-        return self._with(find)
+        return self.act(find)
 
     def sent(self, session: str, upload_bytes: int) -> None:
         """Note that the answer was uploaded."""
-        self._with(lambda device: device.sent(session, upload_bytes, self._server))
+        self.act(lambda device: device.sent(session, upload_bytes, self._server))
 
     def abort(self, session: str) -> None:
         """Note that the answer was charged and not used."""
-        self._with(lambda device: device.abort(session))
+        self.act(lambda device: device.abort(session))
 
     def take_model(self, data: bytes) -> None:
         """Use a released model from now on."""
-        self._with(lambda device: device.take_model(data))
+        self.act(lambda device: device.take_model(data))
 
-    def _with(self, act: Callable[[Device], T]) -> T:
-        """Open the device, do one thing, close it."""
+    def act(self, act: Callable[[Device], T]) -> T:
+        """Open the device, do one thing, close it; wait a moment for the owner's own command.
+
+        Raises:
+            StoreLocked: The owner's command has the store for too long.
+        """
         waited = 0.0
         while True:
             try:

@@ -16,9 +16,15 @@ from pathlib import Path
 from flwr.app import Context, RecordDict
 
 from client.app import DEVICE, app, move_in, move_out, read
-from client.device import Device
 from client.files import PublicFiles
-from client.fleet import Fleet, Line, NodeRefused, transport_key, transport_public
+from client.fleet import (
+    Fleet,
+    Line,
+    NodeRefused,
+    Stopping,
+    transport_key,
+    transport_public,
+)
 from client.keeper import DeviceDoor
 from client.session import Member, Rounds
 from shared.enrolment import Invitation
@@ -85,6 +91,17 @@ class Resident:
             NetworkError: The server stayed away for too long.
         """
         move_in(self._name, self._rounds.handle)
+        try:
+            self._live()
+        except Stopping:
+            return
+        finally:
+            self._rounds.drop()
+            move_out(self._name)
+            self._line.close()
+
+    def _live(self) -> None:
+        """Connect, then answer one message after another."""
         context = Context(
             run_id=0,
             node_id=self._connect(),
@@ -92,14 +109,9 @@ class Resident:
             state=RecordDict(),
             run_config={},
         )
-        try:
-            while not self._stop.is_set():
-                if not self._step(context):
-                    self._stop.wait(self._pause())
-        finally:
-            self._rounds.drop()
-            move_out(self._name)
-            self._line.close()
+        while not self._stop.is_set():
+            if not self._step(context):
+                self._stop.wait(self._pause())
 
     def stop(self) -> None:
         """Let `run` return before its next question."""
@@ -160,8 +172,8 @@ def resident(
     Raises:
         UsageError: It has joined no federation.
     """
-    with Device.open(folder, passphrase=passphrase) as device:
-        known, key = device.line, device.signing_key
+    door = DeviceDoor(folder, passphrase=passphrase)
+    known, key = door.act(lambda device: (device.line, device.signing_key))
     if not known:
         raise UsageError(
             "a device that runs must have joined a federation, and has not.",
@@ -181,18 +193,16 @@ def resident(
     )
     files = PublicFiles(invitation.address, invitation.ca, folder / "files")
     door = DeviceDoor(folder, passphrase=passphrase, server=invitation.address)
+
+    def keep_node(found: int) -> None:
+        if found != node:  # so that the next start can end this one's connection
+            door.act(lambda device: device.keep_line({**device.line, "node": found}))
+
     return Resident(
         str(folder.resolve()),
         Fleet(invitation.address, invitation.ca.encode(), transport, node_id=node, line=line),
         Rounds(member, door, files.fetch),
         replace(beat or Beat(), answer_after_s=invitation.answer_after_ms / 1000),
         free=free,
-        keep_node=lambda found: _keep_node(folder, passphrase, found),
+        keep_node=keep_node,
     )
-
-
-def _keep_node(folder: Path, passphrase: str | None, node: int) -> None:
-    """Remember the node id, so that the next start can end this one's connection."""
-    with Device.open(folder, passphrase=passphrase) as device:
-        if device.line.get("node") != node:
-            device.keep_line({**device.line, "node": node})

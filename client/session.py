@@ -11,6 +11,7 @@ round that it was charged for. No text of an error ever becomes part of a reply.
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -32,6 +33,7 @@ from shared.errors import (
     NetworkError,
     PolicyError,
     Refusal,
+    StoreLocked,
     VerificationError,
 )
 from shared.model.view import View
@@ -153,13 +155,15 @@ class Rounds:
         live = self._live
         if isinstance(reply, wire.Contribution) and live and live.round == reply.round:
             live.uploaded = True
-            self._door.sent(live.session, len(reply.body))
+            with suppress(StoreLocked):  # the receipt then stays at "prepared"
+                self._door.sent(live.session, len(reply.body))
 
     def drop(self) -> None:
         """Leave the round under way: charged, and nothing more is said in it."""
-        if self._live is not None and not self._live.uploaded:
-            self._door.abort(self._live.session)
-        self._live = None
+        live, self._live = self._live, None
+        if live is not None and not live.uploaded:
+            with suppress(StoreLocked):  # the next start books it
+                self._door.abort(live.session)
 
     def _enrol(self, question: wire.EnrolQuestion) -> wire.Message:
         """Say who the device is, to the federation and under the policy that were accepted."""

@@ -10,7 +10,7 @@ from flwr.app import ConfigRecord, Context, Message, Metadata, RecordDict
 from flwr.app.message import make_message
 
 from client.app import app, move_in, move_out, read, wrap
-from client.fleet import NodeRefused
+from client.fleet import NodeRefused, Stopping
 from client.run import Beat, Resident
 from shared import wire
 
@@ -163,6 +163,20 @@ def test_a_refused_connection_is_tried_again_and_the_node_is_kept() -> None:
     assert resident._connect() == 7
     assert kept == [7]
     assert clock.now == 7.0
+
+
+def test_a_device_that_is_told_to_stop_while_it_waits_ends_quietly() -> None:
+    clock = Clock()
+    line, rounds = Line(clock), Rounds(clock)
+
+    def receive() -> None:
+        raise Stopping
+
+    line.receive = receive  # type: ignore[method-assign,assignment]
+    resident = made(line, rounds, clock)
+    resident.run()
+    assert line.closed
+    assert rounds.dropped == 1
 
 
 def test_a_connection_that_stays_refused_ends_the_device() -> None:

@@ -42,12 +42,6 @@ class Town:
     def ca(self) -> Path:
         return self.folder / "keys" / "ca.pem"
 
-    @property
-    def lookups(self) -> str:
-        """Names that any process of Flower's looked up."""
-        path = self.folder / "lookups"
-        return path.read_text() if path.exists() else ""
-
     def stranger(self) -> httpx.Client:
         """Somebody who holds the CA file and nothing else."""
         context = ssl.create_default_context(cafile=str(self.ca))
@@ -55,12 +49,18 @@ class Town:
 
 
 @pytest.fixture(scope="session")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    folder = tmp_path_factory.mktemp("town")
-    (folder / "watch").mkdir()
-    (folder / "watch" / "sitecustomize.py").write_text(WATCH)
+def lookups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make every process that is started note the names it looks up; the file they are noted in."""
+    folder = tmp_path_factory.mktemp("watch")
+    (folder / "sitecustomize.py").write_text(WATCH)
     os.environ["PRIVET_LOOKUPS"] = str(folder / "lookups")
-    os.environ["PYTHONPATH"] = str(folder / "watch")
+    os.environ["PYTHONPATH"] = str(folder)
+    return folder / "lookups"
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory, lookups: Path) -> Iterator[Town]:
+    folder = tmp_path_factory.mktemp("town")
     quiet_flower(folder / "flower" / "home")
     from server.keys import make_tls
     from server.street import Street, free_port

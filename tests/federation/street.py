@@ -77,8 +77,6 @@ class Neighbour:
                 self.resident.run()
             except BaseException as wrong:
                 self.errors.append(wrong)
-            finally:
-                self.line.close()
 
         self.thread = threading.Thread(target=live, name=self.name, daemon=True)
         self.thread.start()

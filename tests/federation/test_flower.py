@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole way over Flower: supervisor, SuperLink, SuperExec, ServerApp, guard, five devices."""
 
-import logging
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +20,10 @@ USERS = 5
 
 
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the guard's loop
 def test_five_devices_make_a_model_over_flower(
-    tmp_path: Path, hamlet: Dataset, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, hamlet: Dataset, lookups: Path
 ) -> None:
-    caplog.set_level(logging.INFO)
     vectors = np.asarray(load_encoder("characters").encode(item_text(hamlet.items)))
     catalogue, basis = build_catalogue(hamlet.items, vectors)
     rng = np.random.default_rng(5)
@@ -35,13 +33,11 @@ def test_five_devices_make_a_model_over_flower(
     ]
     folder = found(tmp_path / "operator", catalogue, basis, users=USERS, dropout=0.3)
     quiet_flower(folder.flower.path / "home")
-    began = time.monotonic()
     with Operating(folder) as operating, neighbourhood(folder, owners, tmp_path) as devices:
-        outcome = operating.wait(100)
-    print(f"{time.monotonic() - began:.1f} s")
+        outcome = operating.wait(240)
     log = (folder.path / "server.log").read_text()
-    print(log)
     assert outcome == "released", log[-3000:]
+    assert not lookups.exists()  # none of five processes looked a name up
     assert not [device.errors for device in devices if device.errors]
     load_model((folder.path / "model.safetensors").read_bytes(), catalogue)
     book = replay(folder.path / "ledger").book

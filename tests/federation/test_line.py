@@ -168,8 +168,9 @@ def test_superlink_itself_is_open_on_loopback_alone(town: Town) -> None:
         client.get(f"https://{town.link.replace('127.0.0.1', '127.0.0.2')}/health")
 
 
-def test_no_process_looks_up_a_name(town: Town) -> None:
-    assert town.lookups == ""
+def test_no_process_looks_up_a_name(town: Town, lookups: Path) -> None:
+    assert town.link
+    assert not lookups.exists()
 
 
 def test_a_name_that_is_looked_up_is_noticed(town: Town, tmp_path: Path) -> None:
