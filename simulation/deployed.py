@@ -103,7 +103,9 @@ def deploy(root: Path, devices: int, *, kill: bool = True, delay_ms: int = 2000)
     return times
 
 
-def found(root: Path, devices: int, delay_ms: int, times: Times):  # type: ignore[no-untyped-def]
+def found(  # type: ignore[no-untyped-def]
+    root: Path, devices: int, delay_ms: int, times: Times, reserve: float = 0.2
+):
     """Make the people, the catalogue, the operator's folder and the signed policy."""
     from client.encoder import load_encoder
     from server import setup
@@ -125,6 +127,8 @@ def found(root: Path, devices: int, delay_ms: int, times: Times):  # type: ignor
         link_port=free_port(),
         users=devices,
         target_epsilon=EPSILON,
+        reserve=reserve,
+        spare_rounds=2 if reserve < 0.5 else 8,
         rounds=1,
         budget=SHARES,
         dropout=0.1 if devices >= 20 else 0.35,

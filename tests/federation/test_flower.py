@@ -42,9 +42,11 @@ def test_five_devices_make_a_model_over_flower(
     load_model((folder.path / "model.safetensors").read_bytes(), catalogue)
     book = replay(folder.path / "ledger").book
     plan = covered_plan(folder, catalogue, folder.draft)
-    assert (book.rounds, book.released, book.survivors_min) == (3, 3, USERS)
+    rounds = sum(release.rounds for release in plan.releases)
+    assert (book.rounds, book.released) == (rounds, rounds)
+    assert book.survivors_min >= 4
     assert book.rho == plan.rho
     receipts = {found for device in devices for _, _, found in device.door.charges}
     records = (folder.path / "ledger" / "records.jsonl").read_text()
-    assert len(receipts) == 3 * USERS
+    assert 4 * rounds <= len(receipts) <= USERS * rounds
     assert all(records.count(receipt) == 1 for receipt in receipts)

@@ -39,7 +39,7 @@ def pid_of(operator: Path, target: str, server: Server) -> int:
 def test_kill_at_random_moments(target: str, tmp_path: Path) -> None:
     quiet_flower(tmp_path / "flower")
     rng = np.random.default_rng(len(target))
-    dataset, street = found(tmp_path, DEVICES, 600, Times())
+    dataset, street = found(tmp_path, DEVICES, 1500, Times(), reserve=0.8)
     folder = OperatorFolder(street.operator)
     invitations = list(enrolment.invite(folder, DEVICES))
     kills = 0
