@@ -226,21 +226,25 @@ def _reasons(near: _Near, beyond: Terms, place: int) -> tuple[Reason, ...]:
     """Name the terms in which an item leads most over the average candidate.
 
     Where both do, one lies in the owner's own ratings and one in what others released; the
-    owner's comes first.
+    owner's comes first. That an item is like one that the owner disliked is no reason to show it.
     """
     lead = {name: float(values[place]) for name, values in beyond.items()}
     best = [name for name in sorted(lead, key=lambda name: -lead[name]) if lead[name] > SMALL]
-    other = [name for name in best[1:] if (name in OTHERS) != (best[0] in OTHERS)]
-    named = sorted((best[:1] + other + best[1:])[:REASONS], key=lambda name: name in OTHERS)
-    return tuple(_reason(near, name, place) for name in named) or (Reason("new"),)
+    found = [reason for name in best if (reason := _reason(near, name, place))]
+    other = [one for one in found[1:] if (one.kind in OTHERS) != (found[0].kind in OTHERS)]
+    named = dict.fromkeys(found[:1] + other + found[1:])  # in this order, each once
+    return tuple(sorted([*named][:REASONS], key=lambda one: one.kind in OTHERS)) or (Reason("new"),)
 
 
-def _reason(near: _Near, kind: str, place: int) -> Reason:
-    """Find the rated item behind one term."""
+def _reason(near: _Near, kind: str, place: int) -> Reason | None:
+    """Find the rated item behind one term; None where the owner disliked it."""
     history = near.history.items
     if kind in OTHERS or len(history) == 0:
         return Reason(kind)
     nearest = _behind(near.history, recency_weights(len(history)) * _parts(near, kind, place))
+    ratings = near.history.ratings
+    if kind != "time" and ratings[history == nearest][0] < ratings.mean():
+        return None
     shared = NOTHING
     if kind == "category":
         kinds = near.model.catalogue.categories

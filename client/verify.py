@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from client.books import Books
-from client.receipts import Receipt, commitment_fields
+from client.receipts import Chain, Receipt, commitment_fields
 from shared.errors import VerificationError
 from shared.ledger.beside import locate
 from shared.ledger.chain import RECORDS, split
@@ -44,7 +44,7 @@ def verify(books: Books, ledger: Path | None) -> Verdict:
         VerificationError: something does not hold; it says what.
     """
     segments = books.store.verify()
-    chain, settings = books.chain, books.settings
+    chain, settings = Chain(books.store.table("receipts")), books.settings
     chain.check(settings.public_key)
     charged = [r for r in chain.receipts if r.seq == r.act and r.rho]
     for receipt in charged:

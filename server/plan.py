@@ -267,7 +267,8 @@ def _with_queries(
     norm = UNCLIPPED if free else NETWORK_NORM
     prior_norm, prior_rounds = (UNCLIPPED, ROUNDS_FREE) if free else (CLIPPING_NORM, ROUNDS)
     width = min(taste.width, catalogue.features.shape[1] + 2)
-    named = row_count(len(catalogue), taste.factors)
+    kinds = min(taste.factors, width)  # a catalogue of few columns has no more of them
+    named = row_count(len(catalogue), kinds)
     queries = {
         "item_sums": (item_sums_query(len(catalogue), comments=plan.comments), 1),
         "population_prior": (population_prior_query(moments, prior_norm), prior_rounds),
@@ -275,7 +276,7 @@ def _with_queries(
         "trunk_network": (trunk_network_query(shape.size, norm), rule.network_rounds or 1),
         "rank_weights": (rank_weights_query(), WEIGHTS_ROUNDS),
         "rank_bilinear": (rank_bilinear_query(width), BILINEAR_ROUNDS),
-        "rank_items": (rank_items_query(named, taste.factors), TERMS_ROUNDS),
+        "rank_items": (rank_items_query(named, kinds), TERMS_ROUNDS),
         "metrics": (metrics_query(METRICS), 1),
     }
     releases = tuple(
@@ -291,7 +292,7 @@ def _with_queries(
         shape=shape,
         count_scale=COUNT_SCALES[config.objective],
         taste_width=width,
-        taste_factors=taste.factors,
+        taste_factors=kinds,
     )
 
 

@@ -42,7 +42,8 @@ def cold_start(
 
     Returns:
         One row a number of ratings: `of` ("user" or "item"), `ratings`, `users` in the row,
-        `rmse` in stars, `hr@10`; the same users and negatives in every row. None where no user
+        `rmse` in stars, `hr@10`, and for items `auc_new`: how well the new items that a user rated
+        stand among all new ones. The same users and negatives in every row. None where no user
         has enough ratings.
     """
     if parts.name not in ("users", "items"):
@@ -59,7 +60,8 @@ def cold_start(
         known = [_first(device, count) if of == "user" else device for device in devices]
         shown = DevicePredictor(model, known, scale)
         rmse, hits = _measure(shown, users, devices, parts, seed)
-        rows.append({"of": of, "ratings": count, "users": len(users), "rmse": rmse, "hr@10": hits})
+        row = {"of": of, "ratings": count, "users": len(users), "rmse": rmse, "hr@10": hits}
+        rows.append(row | {"auc_new": _among_new(shown, users, parts) if of == "item" else None})
     return rows
 
 
@@ -89,6 +91,17 @@ def _measure(
         hits.append(hit_chance(scores[items[0]], scores[drawn]))
     error = metrics.rmse(np.concatenate(predicted), np.concatenate(actual))
     return error, float(np.mean(hits))
+
+
+def _among_new(shown: DevicePredictor, users: Sequence[int], parts: Split) -> float | None:
+    """Return the mean AUC of rated new items against the other new ones, None without others."""
+    new = np.unique(parts.test.items)
+    found = []
+    for user in users:
+        rated = np.isin(new, parts.test.items[parts.test.users == user])
+        found.append(metrics.auc(shown.score(user)[new], rated))
+    known = [value for value in found if not np.isnan(value)]
+    return float(np.mean(known)) if known else None
 
 
 def negatives(items: int, wanted: int, known: Ints, seed: tuple[int, ...]) -> Ints:

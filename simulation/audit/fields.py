@@ -105,7 +105,7 @@ def _tuning(stated: Stated) -> Iterator[Row]:
 
 def _utility(found: Replay) -> Iterator[Row]:
     released = dict(found.book.metrics[-1]["figures"]) if found.book.metrics else {}
-    told = ", ".join(f"{name} {value}" for name, value in sorted(released.items()))
+    told = ", ".join(f"{name} {float(value):.4g}" for name, value in sorted(released.items()))
     none = "not released: no part of the budget was kept for metrics"
     yield "released figures", told or none
 

@@ -3,8 +3,10 @@
 
 The ledger's model hashes chain over all released sums (`simulation/book.py`). So the sums that
 stand in `releases/` can be hashed again, in the order of the rounds: a sum that was changed,
-added or taken away does not fit. A figure that `metrics.jsonl` calls released must stand in a
-metric_release. Exact or seeded sums are hashed with a key and kept in `private/`: not read here.
+added or taken away does not fit. A metric query leaves the model as it is, so its sum is not
+hashed: its figures are in the ledger itself. A figure that `metrics.jsonl` calls released must
+stand in a metric_release. Exact or seeded sums are hashed with a key and kept in `private/`: not
+read here.
 """
 
 import json
@@ -50,14 +52,19 @@ def _sums(folder: Path, place: Place, found: Replay) -> int:
     """Hash the sums again, round after round."""
     model, count, left = found.run["model"], 0, _names(folder, place.variant)
     times: Counter[str] = Counter()
+    measured = {release["query"] for release in found.book.metrics}
     lines, _ = chain.split((place.ledger / chain.RECORDS).read_bytes())
     for seq, record in enumerate(map(json.loads, lines)):
         body = record["body"]
         if record["kind"] == "round_open" and body["session"] == 0:
             times[body["query"]] += 1
-        if record["kind"] != "round_close" or body["model"] == model:
+        if record["kind"] != "round_close":
             continue
         name = f"{place.variant}{body['query']}-{times[body['query']]:04d}.safetensors"
+        if body["query"] in measured:  # its figures are held against the metric_release
+            left.discard(name)
+        if body["model"] == model:
+            continue
         model = sha256(bytes.fromhex(model) + _sum(folder / name, seq)).hexdigest()
         if model != body["model"]:
             raise LedgerFault(f"{SUMS}/{name} is not that sum.", record=seq, field="model")

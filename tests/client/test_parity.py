@@ -15,7 +15,7 @@ from shared.catalogue import load_catalogue
 from shared.config import RunConfig
 from shared.model.file import save_model
 from shared.model.history import History
-from shared.model.queries import trunk_network_query
+from shared.model.queries import population_prior_query, trunk_network_query
 from shared.privacy import encode as encoder
 from shared.privacy.canonical import digest, sign
 from shared.privacy.clip import clip
@@ -44,8 +44,10 @@ def questions(public: Path, cohort: list[History]) -> tuple[list, object]:
 
     def ask(release, server_round, view):
         query = release.query
-        if query.name == "trunk_network":  # a run without noise does not clip it
+        if query.name == "trunk_network":  # a run without noise does not clip these two
             query = trunk_network_query(query.dimension)
+        if query.name == "population_prior":
+            query = population_prior_query(query.dimension)
         asked.append((query, view))
         total = np.zeros(query.dimension)
         for answer in devices.answers(view):

@@ -116,6 +116,13 @@ def test_reasons_put_what_is_the_owners_first(model, own):
         assert others == sorted(others)
 
 
+def test_reasons_name_no_item_that_was_disliked(model, own):
+    liked = set(own.items[own.ratings >= own.ratings.mean()].tolist())
+    for one in recommend(model, own, 60):
+        assert len(set(one.reasons)) == len(one.reasons)
+        assert all(r.item is None or r.kind == "time" or r.item in liked for r in one.reasons)
+
+
 def test_explain_adds_up_to_the_prediction(model, own):
     for item in (3, 40, 77):
         found = explain(model, own, item)

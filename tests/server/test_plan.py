@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from server.plan import Plan, in_sessions, make_plan
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.errors import CohortTooSmall, UsageError
+from shared.features import build_catalogue
 from shared.privacy.accountant import epsilon
+from simulation.dataset import Dataset
 
 Make = Callable[..., Plan]
 
@@ -132,3 +136,18 @@ def test_interest_learns_single_items_only_where_they_stand_out(plan: Make) -> N
     assert "rank_bilinear" in weak
     assert strong.taste_factors > 0
     assert "rank_bilinear" not in plan(users=60, target_epsilon=1)
+
+
+def test_plan_asks_no_more_factors_than_a_bare_catalogue_has_columns(hamlet: Dataset) -> None:
+    count = len(hamlet.items)
+    bare = replace(
+        hamlet.items,
+        titles=("",) * count,
+        descriptions=("",) * count,
+        categories=((),) * count,
+        years=np.full(count, np.nan),
+        numbers={},
+    )
+    made = make_plan(RunConfig(no_privacy=True), 500, build_catalogue(bare, None)[0])
+    assert made.shape.factors == made.factors <= 3
+    assert made.taste_factors <= made.taste_width == 2

@@ -36,10 +36,14 @@ def test_replayed_epsilon_is_the_runs(
     assert found.book.releases
 
 
+@pytest.mark.parametrize("budget", [None, {"item_sums": 0.9, "metrics": 0.1}])
 def test_report_of_a_run_verifies(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    budget: dict[str, float] | None,
 ) -> None:
-    run(folder, tmp_path / "r")
+    run(folder, tmp_path / "r", **({"budget": budget} if budget else {}))
     page = str(tmp_path / "r.html")
     assert privet.main(["audit", "report", str(tmp_path / "r"), "--out", page]) == 0
     assert privet.main(["audit", "verify", page]) == 0

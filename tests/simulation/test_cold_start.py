@@ -60,6 +60,7 @@ def test_new_items_are_measured_at_no_rating():
     data, _, parts, devices, model = trained("items")
     (row,) = cold_start(model, devices, parts, data.scale, 0)
     assert (row["of"], row["ratings"]) == ("item", 0)
+    assert row["auc_new"] > 0.5
     mean = data.scale.to_unit(parts.train.ratings).mean() + data.scale.centre
     assert row["rmse"] < np.sqrt(np.mean((parts.test.ratings - mean) ** 2))
 

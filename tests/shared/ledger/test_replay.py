@@ -120,7 +120,7 @@ def test_every_sampled_tampering_is_refused_with_its_place(ledger):
 
 @pytest.mark.slow
 def test_every_tampering_is_refused_with_its_place(ledger):
-    """105,000 drawn ones: about 3.5 minutes of one core."""
+    """105,000 drawn, 103,639 of them change something: about four minutes of one core."""
     tried, missed = _tamper(ledger, 105_000, seed=2)
     assert tried >= 100_000
     assert missed == []

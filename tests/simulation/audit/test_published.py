@@ -29,7 +29,11 @@ def make(folder, variant="", **opening):
         steps.append(("round_open", made.round_open(number, model=model)))
         model = sha256(bytes.fromhex(model) + total.tobytes()).hexdigest()
         steps.append(("round_close", made.round_close(number, model=model)))
+    steps.append(("round_open", made.round_open(4, "metrics", model=model)))
+    steps.append(("round_close", made.round_close(4, "metrics", model=model)))
     steps.append(("metric_release", metrics()))
+    total = save({"sum": np.zeros(7)})
+    (folder / "releases" / f"{variant}metrics-0001.safetensors").write_bytes(total)
     made.write(folder / f"{variant}ledger", steps)
     (folder / f"{variant}policy.json").write_bytes(b"policy")
     (folder / f"{variant}metrics.jsonl").write_text('{"step": 1}\n{"released/rmse_user": 0.9}\n')
@@ -37,7 +41,7 @@ def make(folder, variant="", **opening):
 
 
 def metrics():
-    return {"round": 3, "query": "trunk_items", "figures": {"rmse_user": "0.9"}}
+    return {"round": 4, "query": "metrics", "figures": {"rmse_user": "0.9"}}
 
 
 @pytest.fixture
@@ -90,6 +94,12 @@ def test_sum_that_no_round_released_is_refused(run):
     file = run / "releases" / "trunk_items-0004.safetensors"
     file.write_bytes(save({"sum": np.zeros(4)}))
     refused(run, field="releases/trunk_items-0004.safetensors")
+
+
+def test_second_sum_of_metrics_is_refused(run):
+    file = run / "releases" / "metrics-0002.safetensors"
+    file.write_bytes(save({"sum": np.zeros(7)}))
+    refused(run, field="releases/metrics-0002.safetensors")
 
 
 def test_each_seed_is_held_against_its_own_sums(tmp_path):
