@@ -62,6 +62,7 @@ class Resident:
         beat: Its pace.
         free: Says whether the owner, the hour, power and network allow a round now.
         keep_node: Remembers the node id for the next start.
+        closing: Called at the end.
         clock: Monotonic, seconds.
     """
 
@@ -74,10 +75,12 @@ class Resident:
         *,
         free: Callable[[], bool] = lambda: True,
         keep_node: Callable[[int], None] = lambda node: None,
+        closing: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._line, self._rounds, self._beat = name, line, rounds, beat
         self._free, self._keep_node, self._clock = free, keep_node, clock
+        self._closing = closing
         self._stop = threading.Event()
         line.wait_with(self._stop.wait)
         self._heard = -beat.round_s
@@ -99,6 +102,7 @@ class Resident:
             self._rounds.drop()
             move_out(self._name)
             self._line.close()
+            self._closing()
 
     def _live(self) -> None:
         """Connect, then answer one message after another."""
@@ -205,4 +209,5 @@ def resident(
         replace(beat or Beat(), answer_after_s=invitation.answer_after_ms / 1000),
         free=free,
         keep_node=keep_node,
+        closing=files.close,
     )

@@ -37,6 +37,8 @@ log = logging.getLogger("privet.server")
 
 LOOK_S = 2.0
 START_TIMEOUT_S = 60.0
+STARTS_MAX = 5
+"""Starts in a row of a process that ends at once, before the supervisor gives up."""
 FAILURES_MAX = 20
 """Runs in a row that may fail before the supervisor gives up and says so."""
 MISSING_LOOKS = 3
@@ -141,31 +143,37 @@ class Supervisor:
             "superexec": lambda: start_superexec(self._flower),
         }
         for name, start in starts.items():
-            running = self._processes.get(name)
-            if running is not None and running.poll() is None:
-                continue
-            if running is not None:
-                log.warning("%s ended with code %s; started again", name, running.returncode)
-            self._processes[name] = start()
-            self._pid(name).write_text(str(self._processes[name].pid))
-            if name == "superlink":
-                self._await_link()
+            for _ in range(STARTS_MAX):
+                if self._runs(name):
+                    break
+                self._processes[name] = start()
+                self._pid(name).write_text(str(self._processes[name].pid))
+                if name == "superlink":
+                    self._await_link()
+            else:
+                raise EnvironmentFault(
+                    f"the {name} must keep running on port {self._flower.port}, and does not.",
+                    hint=f"see {self._flower.path}/flower-{name}.log; is the port free?",
+                )
+
+    def _runs(self, name: str) -> bool:
+        """Say whether a process is alive; log if it ended."""
+        running = self._processes.get(name)
+        if running is None or running.poll() is None:
+            return running is not None
+        log.warning("%s ended with code %s; started again", name, running.returncode)
+        return False
 
     def _await_link(self) -> None:
-        """Wait until the SuperLink answers."""
+        """Wait until the SuperLink answers, or has died."""
         until = time.monotonic() + START_TIMEOUT_S
-        with httpx.Client(
-            verify=ssl.create_default_context(cafile=str(self._ca)), trust_env=False
-        ) as client:
+        trust = ssl.create_default_context(cafile=str(self._ca))
+        with httpx.Client(verify=trust, trust_env=False) as client:
             while time.monotonic() < until and self._processes["superlink"].poll() is None:
                 with suppress(httpx.HTTPError):
                     if client.get(f"https://{self._flower.address}/health").status_code == 200:
                         return
                 self._stop.wait(0.1)
-        raise EnvironmentFault(
-            f"the SuperLink must start on port {self._flower.port}, and did not.",
-            hint=f"see {self._flower.path}/flower-superlink.log; is the port free?",
-        )
 
     @property
     def _ca(self) -> Path:

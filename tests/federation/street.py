@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole federation on this machine: supervisor, Flower, guard, devices as threads."""
+"""An operator's folder, and devices as threads."""
 
 import datetime
 import threading
@@ -17,7 +17,6 @@ from client.session import Member, Rounds
 from server import enrolment, setup
 from server.control import transport_public
 from server.folder import Deployment, OperatorFolder
-from server.start import Supervisor
 from server.street import free_port
 from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
 from shared.enrolment import Invitation
@@ -109,7 +108,7 @@ def move_in(index: int, invitation: Invitation, own: History, folder: Path) -> N
         transport,  # type: ignore[arg-type]
         line=Line(longest_wait_s=2.0, patience_s=120.0),
     )
-    resident = Resident(f"device {index}", line, rounds, BEAT)
+    resident = Resident(f"device {index}", line, rounds, BEAT, closing=files.close)
     return Neighbour(f"device {index}", invitation, door, rounds, resident, line)
 
 
@@ -146,30 +145,3 @@ def neighbourhood(
             device.resident.stop()
         for device in devices:
             device.stop()
-
-
-class Operating:
-    """The supervisor in a thread."""
-
-    def __init__(self, folder: OperatorFolder) -> None:
-        self.supervisor = Supervisor(folder, look_s=0.5)
-        self.outcome: list[object] = []
-        self.thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self.outcome.append(self.supervisor.run())
-        except BaseException as wrong:
-            self.outcome.append(wrong)
-
-    def __enter__(self) -> "Operating":
-        self.thread.start()
-        return self
-
-    def wait(self, seconds: float) -> object:
-        self.thread.join(seconds)
-        return self.outcome[0] if self.outcome else "still running"
-
-    def __exit__(self, *_: object) -> None:
-        self.supervisor.stop()
-        self.thread.join(60)

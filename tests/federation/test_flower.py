@@ -4,7 +4,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from client.encoder import load_encoder
 from server.operate import covered_plan
@@ -14,13 +13,12 @@ from shared.ledger.replay import replay
 from shared.model.file import load_model
 from shared.model.history import History
 from simulation.dataset import Dataset
-from tests.federation.street import Operating, found, neighbourhood
+from simulation.deployed import Server
+from tests.federation.street import found, neighbourhood
 
 USERS = 5
 
 
-@pytest.mark.filterwarnings("ignore:GitWildMatchPattern")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the guard's loop
 def test_five_devices_make_a_model_over_flower(
     tmp_path: Path, hamlet: Dataset, lookups: Path
 ) -> None:
@@ -33,10 +31,9 @@ def test_five_devices_make_a_model_over_flower(
     ]
     folder = found(tmp_path / "operator", catalogue, basis, users=USERS, dropout=0.3)
     quiet_flower(folder.flower.path / "home")
-    with Operating(folder) as operating, neighbourhood(folder, owners, tmp_path) as devices:
-        outcome = operating.wait(240)
-    log = (folder.path / "server.log").read_text()
-    assert outcome == "released", log[-3000:]
+    with Server(folder.path) as server, neighbourhood(folder, owners, tmp_path) as devices:
+        outcome = server.process.wait(240)
+    assert outcome == 0, (folder.path / "start.log").read_text()[-3000:]
     assert not lookups.exists()  # none of five processes looked a name up
     assert not [device.errors for device in devices if device.errors]
     load_model((folder.path / "model.safetensors").read_bytes(), catalogue)
