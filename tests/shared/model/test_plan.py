@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from shared.model.plan import budget_rule
+from shared.model.plan import budget_rule, ranking_rule, shares_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,10 @@ def test_budget_rule_spends_shares_that_sum_to_one():
 
 def test_budget_rule_without_privacy_runs_everything():
     assert budget_rule(10, 10, math.inf).rounds == 6
+
+
+@pytest.mark.parametrize("objective", ["ratings", "ranking", "balanced"])
+@pytest.mark.parametrize("z", [0.2, 0.6, 1.081, 1.994, 3.73, 10.0])
+def test_shares_sum_to_one_under_privacy(objective, z):
+    trunk, taste = budget_rule(943, 1682, 1 / z), ranking_rule(943, 1682, 1 / z)
+    assert math.isclose(sum(shares_of(objective, trunk, taste).values()), 1.0)
