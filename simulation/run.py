@@ -92,7 +92,7 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
         for seed in range(config.seed, config.seed + config.seeds):
             variant = f"seed{seed}-" if config.seeds > 1 else ""
             one = config.model_copy(update={"seed": seed, "seeds": 1})
-            results.append(_one_seed(one, stage, folder, variant, say))
+            results.append(_one_seed(one, stage, folder, variant, say, seeds=config.seeds))
         figures = summarise(results) | {"run_dir": str(path), "seed": config.seed}
         folder.write_json("env.json", versions())
         folder.write_json(RESULT, figures)
@@ -150,7 +150,7 @@ def _set_threads(threads: int | None) -> None:
 
 
 def _one_seed(
-    config: RunConfig, stage: Stage, folder: RunFolder, variant: str, say: Say
+    config: RunConfig, stage: Stage, folder: RunFolder, variant: str, say: Say, *, seeds: int
 ) -> dict[str, Any]:
     """Split, federate, evaluate, and write what may be published."""
     dataset = stage.dataset
@@ -167,7 +167,7 @@ def _one_seed(
         )
     plan = make_plan(config, len(enrolled), catalogue, comments=dataset.comments_declared)
     say(describe(plan))
-    _state(folder, variant, config, plan)
+    _state(folder, variant, config, plan, seeds)
     started = time.perf_counter()
     with keep(folder, variant, config, plan, len(enrolled), int(time.time())) as book:
         engine = folder.remembered(_engine(config), variant)
@@ -394,7 +394,7 @@ def _noise_words(config: RunConfig) -> str:
     return "drawn from the operating system"
 
 
-def _state(folder: RunFolder, variant: str, config: RunConfig, plan: Plan) -> None:
+def _state(folder: RunFolder, variant: str, config: RunConfig, plan: Plan, seeds: int) -> None:
     """Write what the run promises, before anything is asked."""
     policy = {
         "purpose": "research: a simulated federation",
@@ -404,6 +404,7 @@ def _state(folder: RunFolder, variant: str, config: RunConfig, plan: Plan) -> No
         "delta": repr(plan.delta),
         "rho": str(plan.rho),
         "noise": _noise_words(config),
+        "seeds": str(seeds),
         "releases": [
             {"query": r.query.name, "rounds": r.rounds, "mechanism": vars(r.mechanism)}
             for r in plan.releases
