@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PRIVET_CACHE_DIR ?= $(CURDIR)/.cache
 
-.PHONY: demo test slow lint bench docs clean help
+.PHONY: demo federation test slow lint bench docs clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a private federation of the built-in village, both blocks of the trunk, about a minute"
+	@echo "make federation  a server and 24 devices on this machine, some of them killed on the way"
 	@echo "make test    lint, types, layers and tests"
 	@echo "make slow    the tests that take minutes"
 	@echo "make bench   side-by-side benchmarks"
@@ -27,6 +28,9 @@ demo: $(VENV)/.stamp
 
 test: lint
 	$(BIN)/python -m pytest -q
+
+federation: $(VENV)/.stamp
+	$(BIN)/python -m simulation.deployed --devices 24
 
 slow: $(VENV)/.stamp
 	$(BIN)/python -m pytest -q -m slow

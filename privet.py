@@ -21,6 +21,7 @@ COMMANDS = {
     "privacy": ("simulation.privacy_cli:privacy", "Plan a privacy budget, or explain one in odds."),
     "audit": ("simulation.audit.cli:audit", "Replay, report and verify a privacy budget."),
     "client": ("client.cli:client", "Keep and use a device: ratings that never leave it."),
+    "server": ("server.cli:server", "Operate a federation of devices."),
     "key": ("simulation.key_cli:key", "Make signing keys."),
     "config": ("simulation.cli:config", "Show the configuration, or its JSON Schema."),
     "doctor": (
@@ -34,9 +35,7 @@ COMMANDS = {
 }
 """Command or group: where its click or typer object lives, and its line of help."""
 
-RESERVED = {
-    "server": "operate a federation of devices",
-}
+RESERVED: dict[str, str] = {}
 """Names of the contract that no release has built yet."""
 
 

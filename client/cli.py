@@ -13,6 +13,7 @@ import typer
 
 from client.device import Device
 from client.events import describe
+from client.federation_cli import join_, run_
 from client.recommend_cli import explain_, recommend_, ui
 from client.shell import (
     Folder,
@@ -207,6 +208,8 @@ def preview(
 client.command("recommend")(recommend_)
 client.command("explain")(explain_)
 client.command("ui")(ui)
+client.command("join")(join_)
+client.command("run")(run_)
 
 
 @client.command()

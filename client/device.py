@@ -9,7 +9,7 @@ Neither torch nor flwr is imported, unless comments must be encoded.
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -337,6 +337,22 @@ class Device:
         """
         at = now_s() if now is None else now
         return door.answer(self._books, self._owner(), config, view, session, at)
+
+    @property
+    def signing_key(self) -> Ed25519PrivateKey:
+        """The device's own key: signs its receipts and what it says in a secure sum."""
+        return self._books.settings.key
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """How the device reaches the federation that it joined; empty where it joined none."""
+        records = self._books.store.table("line")
+        return dict(records[0]) if records else {}
+
+    def keep_line(self, line: dict[str, Any]) -> None:
+        """Seal how the federation is reached: address, authority, transport key, node."""
+        free_to_change(self._books)
+        self._books.commit(tables={"line": [line]})
 
     def remember(self, session: str, stage: str, answer: bytes) -> None:
         """Seal the bytes of one stage of a session before they are sent; see `recall`."""

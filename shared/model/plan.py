@@ -52,7 +52,7 @@ PAIRS, PAIRS_SIGNAL = (12, 24), 4000.0
 """Second moments asked for, and μ · users from which more of them stand out of the noise."""
 NETWORK_SIGNAL = 150.0
 """t from which the network pays: some 4,000 users at ε = 8 on 1,700 items."""
-NETWORK_SHARE, NETWORK_ROUNDS, NETWORK_ROUNDS_FREE = 0.05, 10, 30
+NETWORK_SHARE, NETWORK_ROUNDS, NETWORK_ROUNDS_FREE = 0.05, 10, 10
 """Share and rounds of the network under privacy, and its rounds without."""
 
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`privet client join` and `run`: the two commands of a device that need a server."""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.conditions import Conditions
+from client.custody import read_custody
+from client.shell import Folder, FormatOption, given_passphrase
+from shared.errors import UsageError
+from shared.flower import quiet_flower
+
+
+def join_(
+    folder: Folder,
+    invitation: Annotated[Path, typer.Option(help="The file that the operator gave you.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Accept what is shown, do not ask.")] = False,
+    demo: Annotated[
+        bool, typer.Option(help="Accept a policy with too little protection, with made-up ratings.")
+    ] = False,
+    custody: Annotated[
+        str,
+        typer.Option(help="Of a new device's key: auto, credential, passphrase or file."),
+    ] = "auto",
+    style: FormatOption = "text",
+) -> None:
+    """Show what a federation asks, and take part in it if the owner says so."""
+    from client.join import join, read_offer
+
+    offer = read_offer(invitation)
+    for line in offer.words():
+        typer.echo(line, err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "taking part must be the owner's decision, there is no terminal to ask on.",
+                hint="read what is shown; --yes accepts it.",
+            )
+        if not typer.confirm("Take part?", err=True):
+            raise UsageError("the owner must accept, and did not.", hint="nothing was changed.")
+    join(folder, offer, passphrase=_passphrase(folder, custody), custody=custody, demo=demo)
+    if style == "json":
+        typer.echo('{"joined": true}')
+    else:
+        typer.echo(f"This device takes part. Next: `privet client run {folder}`.")
+
+
+def run_(
+    folder: Folder,
+    hours: Annotated[str, typer.Option(help="FROM-TO: take part in these hours.")] = "0-24",
+    on_power: Annotated[
+        bool, typer.Option("--on-power", help="Take part only while no battery is used.")
+    ] = False,
+    style: FormatOption = "text",
+) -> None:
+    """Take part in rounds until it is stopped; the owner's other commands work meanwhile."""
+    quiet_flower(folder / "flower")
+    from client.run import resident
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    allowed = Conditions.of(hours, on_power=on_power)
+    device = resident(folder, passphrase=_passphrase(folder, ""), free=allowed.free)
+    for word in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(word, lambda *_: device.stop())
+    device.run()
+    typer.echo('{"outcome": "stopped"}' if style == "json" else "Stopped.")
+
+
+def _passphrase(folder: Path, custody: str) -> str | None:
+    """Return the passphrase that opens, or will open, the store."""
+    if (folder / "custody.json").exists():
+        if read_custody(folder)["level"] == "passphrase":
+            return given_passphrase("Passphrase of this device")
+        return None
+    if custody == "passphrase":
+        return given_passphrase("Passphrase for this device", twice=True)
+    return None

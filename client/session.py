@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device in the rounds of a federation: from the server's questions to bytes, and nothing else.
+
+Everything is checked before the door is asked, because a charge is never refunded: the round's
+signature, the model and directory by their hashes, the own entry in it, the numbers of the sum.
+Then the door charges and releases one noised vector, and five stages of secure aggregation carry
+it. Round secrets live in this object alone: after a restart the device answers no stage of a
+round that it was charged for. No text of an error ever becomes part of a reply.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from shared import wire
+from shared.enrolment import (
+    device_name,
+    enrolment_statement,
+    read_directory,
+    release_statement,
+    signed_by,
+)
+from shared.errors import (
+    BudgetExceeded,
+    CohortTooSmall,
+    DataError,
+    NetworkError,
+    PolicyError,
+    Refusal,
+    StoreLocked,
+    VerificationError,
+)
+from shared.model.view import View
+from shared.model.view_file import load_view
+from shared.privacy.canonical import Signed, verified
+from shared.privacy.door import Contribution
+from shared.privacy.encode import from_residues
+from shared.privacy.policy import RoundConfig
+from shared.round_terms import terms_of
+from shared.secagg.device import Device as Masking
+from shared.secagg.keys import Random, os_random
+from shared.secagg.refusals import ProtocolRefusal
+from shared.secagg.terms import Enrolment, Identity
+
+Fetch = Callable[[str], bytes]
+"""Returns the public file with this SHA-256, whole, or raises NetworkError."""
+
+
+class Door(Protocol):
+    """What a round needs of the device that it asks; `client.device.Device` is one."""
+
+    def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
+        """Charge, write it down, release; or say why not."""
+
+    def commitment(self, session: str) -> str:
+        """Return the commitment to the receipt of that charge, hexadecimal."""
+
+    def sent(self, session: str, upload_bytes: int) -> None:
+        """Note that the answer was uploaded."""
+
+    def abort(self, session: str) -> None:
+        """Note that the answer was charged and not used."""
+
+    def take_model(self, data: bytes) -> None:
+        """Use a released model from now on."""
+
+
+@dataclass(frozen=True, repr=False)
+class Member:
+    """What a device knows of the federation that it joined."""
+
+    run: str
+    server_key: str
+    """Ed25519 key of the policy that signs rounds, hexadecimal."""
+    key: Ed25519PrivateKey
+    """The device's own."""
+    policy_hash: str = ""
+    """Of the policy that the owner accepted, hexadecimal."""
+    invitation: str = ""
+    transport_key: bytes = b""
+    """Public half, as the transport spells it."""
+
+    @property
+    def identity(self) -> Identity:
+        """Name and key of the device in a secure sum."""
+        return Identity(device_name(self.key.public_key().public_bytes_raw()), self.key)
+
+
+@dataclass
+class _Live:
+    """The one round under way."""
+
+    config: bytes
+    round: int
+    session: str
+    masking: Masking
+    receipt: str
+    uploaded: bool = False
+
+
+class Rounds:
+    """Answers the server's questions for one device.
+
+    Args:
+        member: Run and keys.
+        door: The device's store and privacy kernel.
+        fetch: The way to public files.
+        random: Source of round secrets; the operating system's, except in tests.
+        clock: A monotonic clock, seconds.
+
+    Guarantees:
+        - One round is answered in one session, in one process: a repeated question gets the very
+          same bytes, any other question about the round a refusal.
+        - A reply is one of the agreed messages; which one, and its size, do not depend on what the
+          device holds.
+    """
+
+    def __init__(
+        self,
+        member: Member,
+        door: Door,
+        fetch: Fetch,
+        *,
+        random: Random = os_random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._member, self._door, self._fetch = member, door, fetch
+        self._random, self._clock = random, clock
+        self._live: _Live | None = None
+        self.since = clock()
+        """When the public part of the last question was complete: answers are timed from here."""
+
+    def handle(self, message: wire.Message) -> wire.Message:
+        """Answer one message of the server; never raises for what the server sent."""
+        self.since = self._clock()
+        match message:
+            case wire.Opening():
+                return self._guarded(message, "advertise", lambda: self._open(message))
+            case wire.Question():
+                return self._guarded(message, message.stage, lambda: self._continue(message))
+            case wire.EnrolQuestion():
+                return self._enrol(message)
+            case wire.Release():
+                return self._take(message)
+        return wire.Refused("", 0, "advertise", 0, "protocol refused")
+
+    def delivered(self, reply: wire.Message) -> None:
+        """Note that a reply reached the server."""
+        live = self._live
+        if isinstance(reply, wire.Contribution) and live and live.round == reply.round:
+            live.uploaded = True
+            with suppress(StoreLocked):  # the receipt then stays at "prepared"
+                self._door.sent(live.session, len(reply.body))
+
+    def drop(self) -> None:
+        """Leave the round under way: charged, and nothing more is said in it."""
+        live, self._live = self._live, None
+        if live is not None and not live.uploaded:
+            with suppress(StoreLocked):  # the next start books it
+                self._door.abort(live.session)
+
+    def _enrol(self, question: wire.EnrolQuestion) -> wire.Message:
+        """Say who the device is, to the federation and under the policy that were accepted."""
+        member = self._member
+        if (question.run, question.policy_hash) != (member.run, member.policy_hash):
+            return wire.Refused("", 0, "advertise", 0, "policy refused")
+        raw = member.key.public_key().public_bytes_raw()
+        statement = enrolment_statement(
+            transport_key=member.transport_key,
+            invitation=member.invitation,
+            policy_hash=member.policy_hash,
+            key=raw,
+        )
+        return wire.Enrolment(member.identity.name.hex(), raw.hex(), member.key.sign(statement))
+
+    def _take(self, release: wire.Release) -> wire.Message:
+        """Fetch a released model whole and use it."""
+        try:
+            key = bytes.fromhex(self._member.server_key)
+            statement = release_statement(release.run, release.model)
+            if release.run != self._member.run or not signed_by(key, release.signature, statement):
+                raise PolicyError("a release must be signed by the policy's server.")
+            self._door.take_model(self._whole(release.model))
+            return wire.Taken(release.run, release.model)
+        except Exception as wrong:
+            return wire.Refused("", 0, "advertise", 0, _reason(wrong))
+
+    def _guarded(
+        self,
+        message: wire.Opening | wire.Question,
+        stage: str,
+        answer: Callable[[], wire.Message],
+    ) -> wire.Message:
+        """Turn whatever goes wrong into one of the agreed reasons."""
+        try:
+            if message.run != self._member.run:
+                raise PolicyError("round must be of the federation that was joined.")
+            return answer()
+        except Exception as wrong:
+            reason = _reason(wrong)
+        return wire.Refused(message.run, message.round, stage, message.attempt, reason)
+
+    def _open(self, opening: wire.Opening) -> wire.Message:
+        """Check all that is public, then pass the door and advertise round keys."""
+        if self._live is None or self._live.round != opening.round:
+            self._live = self._charged(opening)
+        if self._live.config != opening.config:
+            raise ProtocolRefusal("a round must be asked once, with one configuration.")
+        body = self._live.masking.advertise()
+        return wire.Advert(opening.run, opening.round, opening.attempt, body, self._live.receipt)
+
+    def _charged(self, opening: wire.Opening) -> _Live:
+        """Begin a round: from here on it is charged, whatever becomes of it."""
+        signed = Signed(opening.config, opening.signature)
+        config = verified(RoundConfig, signed, self._member.server_key)
+        if config is None or config.round != opening.round:
+            raise PolicyError("a round must be signed by the policy's server.")
+        view = load_view(self._whole(config.model_hash))
+        directory = read_directory(
+            self._whole(opening.directory), self._member.run, self._member.server_key
+        )
+        identity = self._member.identity
+        if directory.get(identity.name) != identity.key.public_key().public_bytes_raw():
+            raise _NotEnrolled
+        terms = terms_of(config)
+        enrolment = Enrolment(bytes.fromhex(self._member.server_key), directory)
+        self.since = self._clock()
+        self.drop()
+        session = f"{config.run}/{config.round}/{secrets.token_hex(8)}"
+        answer = self._door.answer(signed, view, session)
+        if isinstance(answer, Refusal):
+            raise answer
+        masking = Masking(
+            terms, enrolment, identity, from_residues(answer.residues), random=self._random
+        )
+        receipt = self._door.commitment(session)
+        return _Live(opening.config, config.round, session, masking, receipt)
+
+    def _continue(self, question: wire.Question) -> wire.Message:
+        """Answer a later stage of the round under way."""
+        live = self._live
+        if live is None or live.round != question.round:
+            raise _NotReady
+        body = live.masking.answer(question.body)
+        if question.stage == "mask":
+            return wire.Contribution(question.run, question.round, question.attempt, body)
+        return wire.Answer(question.run, question.round, question.stage, question.attempt, body)
+
+    def _whole(self, name: str) -> bytes:
+        """Fetch a public file and check it by its hash."""
+        data = self._fetch(name)
+        if sha256(data).hexdigest() != name:
+            raise VerificationError("a public file must have the hash that was signed.")
+        return data
+
+
+class _NotReady(Exception):
+    """The device has nothing to answer with: it restarted, or the file is not there yet."""
+
+
+class _NotEnrolled(Exception):
+    """The directory lacks the device's own entry."""
+
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (ProtocolRefusal, "protocol refused"),
+    (BudgetExceeded, "budget exceeded"),
+    (CohortTooSmall, "cohort too small"),
+    (PolicyError, "policy refused"),
+    (VerificationError, "policy refused"),
+    (DataError, "policy refused"),
+    (Refusal, "round refused"),
+    (_NotEnrolled, "not enrolled"),
+    (NetworkError, "not ready"),
+)
+
+
+def _reason(wrong: Exception) -> str:
+    """Return the agreed word for what went wrong."""
+    return next((word for kind, word in _WORDS if isinstance(wrong, kind)), "not ready")

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounds without a network: the algorithm, the door, secure sums, the ledger, and every crash."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.session import Rounds
+from server.asking import Asking
+from server.plan import Plan, make_plan
+from server.training import train
+from shared import wire
+from shared.catalogue import Catalogue
+from shared.config import RunConfig
+from shared.errors import BudgetExceeded, CohortTooSmall
+from shared.ledger.replay import replay
+from shared.model.file import load_model, save_model
+from shared.model.history import History
+from shared.model.view import ItemSumsView
+from shared.privacy.policy import Policy
+from tests.federation.made import (
+    Died,
+    Files,
+    Village,
+    asking,
+    open_ledger,
+    policy_for,
+    settle,
+)
+
+USERS = 7
+CONFIG = RunConfig(
+    rounds=1, budget={"item_sums": 0.6, "population_prior": 0.1, "trunk_items": 0.3}, dropout=0.3
+)
+
+
+@dataclass
+class Town:
+    folder: Path
+    plan: Plan
+    policy: Policy
+    village: Village
+    catalogue: Catalogue
+
+    def server(self) -> "Server":
+        return Server(self)
+
+
+class Server:
+    """One life of the server's process."""
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+
+    def __enter__(self) -> Asking:
+        self.ledger = open_ledger(self.town.folder)
+        return asking(self.town.folder, self.town.village, self.town.policy, self.ledger)
+
+    def __exit__(self, *_: object) -> None:
+        self.ledger.close()
+
+
+@pytest.fixture
+def town(tmp_path: Path, catalogue: Catalogue) -> Town:
+    rng = np.random.default_rng(5)
+    owners = [
+        History(rng.permutation(len(catalogue))[:9], rng.choice([-1.0, 0.0, 1.0, 1.5], 9))
+        for _ in range(USERS)
+    ]
+    plan = make_plan(CONFIG, USERS, catalogue)
+    policy = policy_for(plan, USERS)
+    files = Files(tmp_path / "files")
+    return Town(tmp_path, plan, policy, settle(owners, policy, files.fetch), catalogue)
+
+
+def live(town: Town) -> bytes:
+    """Run the whole algorithm in one life, or go on with it; return the model."""
+    with town.server() as server:
+        model = save_model(train(town.catalogue, town.plan, server.ask))
+        server.finish(model)
+    return model
+
+
+def rho(town: Town) -> float:
+    return float(replay(town.folder / "ledger").book.rho)
+
+
+def test_asking_runs_the_whole_algorithm_to_a_release(town: Town) -> None:
+    model = live(town)
+    load_model(model, town.catalogue)
+    found = replay(town.folder / "ledger")
+    assert found.book.rounds == found.book.released == 3
+    assert found.book.rho == town.plan.rho
+    assert found.book.survivors_min == USERS
+    assert len(found.book.releases) == 1
+
+
+def test_ledger_holds_every_receipt_once(town: Town) -> None:
+    live(town)
+    receipts = {found for door in town.village.doors.values() for _, _, found in door.charges}
+    assert len(receipts) == 3 * USERS
+    text = (town.folder / "ledger" / "records.jsonl").read_text()
+    assert all(text.count(found) == 1 for found in receipts)
+
+
+def test_ledger_names_files_that_anybody_can_fetch(town: Town) -> None:
+    live(town)
+    found = replay(town.folder / "ledger")
+    assert (town.folder / "files" / found.book.model).exists()
+    assert found.book.releases[0]["file"] == found.book.model
+
+
+def test_asking_again_after_the_end_changes_nothing(town: Town) -> None:
+    model = live(town)
+    before = (town.folder / "ledger" / "records.jsonl").read_bytes()
+    assert live(town) == model
+    assert (town.folder / "ledger" / "records.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("stage", wire.STAGES)
+def test_a_server_killed_after_any_stage_goes_on_with_the_same_round(
+    town: Town, stage: str, number: int
+) -> None:
+    town.village.crash = lambda at, of: (at, of) == (stage, number)
+    with pytest.raises(Died):
+        live(town)
+    town.village.crash = lambda at, of: False
+    live(town)
+    found = replay(town.folder / "ledger")
+    assert found.book.rounds == found.book.released == 3
+    assert all(len(door.charges) == 3 for door in town.village.doors.values())
+    assert found.book.rho == town.plan.rho
+
+
+def test_a_question_put_twice_gets_the_very_same_bytes(town: Town) -> None:
+    town.village.twice = True
+    live(town)
+    replies: dict[tuple[bytes, str, int], set[bytes]] = {}
+    for name, stage, reply in town.village.said:
+        assert not isinstance(reply, wire.Refused)
+        replies.setdefault((name, stage, reply.round), set()).add(reply.body)  # type: ignore[union-attr]
+    assert len(replies) == 5 * 3 * USERS
+    assert all(len(found) == 1 for found in replies.values())
+
+
+@pytest.mark.parametrize("stage", wire.STAGES)
+def test_a_device_that_drops_out_at_any_stage_costs_nothing_but_itself(
+    town: Town, stage: str
+) -> None:
+    lost = min(town.village.doors)
+    town.village.silent = lambda name, at, number: name == lost and at == stage
+    live(town)
+    found = replay(town.folder / "ledger")
+    assert found.book.released == 3
+    assert found.book.discarded == 0
+
+
+def test_a_round_with_too_few_devices_is_discarded_and_asked_again(town: Town) -> None:
+    few = set(sorted(town.village.doors)[:3])
+    town.village.silent = lambda name, stage, number: (
+        number == 2 and stage == "mask" and name in few
+    )
+    live(town)
+    found = replay(town.folder / "ledger")
+    assert (found.book.released, found.book.discarded) == (3, 1)
+    assert found.book.rho == town.plan.rho + town.plan["population_prior"].mechanism.rho  # type: ignore[union-attr]
+
+
+def test_no_round_is_opened_past_the_cap(town: Town) -> None:
+    town.village.silent = lambda name, stage, number: stage == "mask"
+    for _ in range(2):
+        with pytest.raises(BudgetExceeded):
+            live(town)
+    found = replay(town.folder / "ledger")
+    assert found.book.rho <= town.policy.floor.rho_cap
+    assert all(
+        door.state.spent <= town.policy.floor.rho_cap for door in town.village.doors.values()
+    )
+
+
+def test_no_round_is_opened_while_too_few_devices_are_here(town: Town) -> None:
+    for name in sorted(town.village.rounds)[:3]:
+        del town.village.rounds[name]
+    with pytest.raises(CohortTooSmall, match="5 devices online, got 4"):
+        live(town)
+    assert not list((town.folder / "rounds").iterdir())
+
+
+def test_a_restarted_device_is_charged_once_and_answers_no_more_in_that_round(town: Town) -> None:
+    name = min(town.village.doors)
+    old = town.village.rounds[name]
+    fresh = Rounds(old._member, old._door, old._fetch)
+    calls: list[str] = []
+
+    def restart(who: bytes, stage: str, number: int) -> bool:
+        if who == name and stage == "share" and number == 1:
+            town.village.rounds[name] = fresh
+            calls.append(stage)
+        return False
+
+    town.village.silent = restart
+    live(town)
+    assert calls
+    said = [reply for who, _, reply in town.village.said if who == name]
+    assert wire.Refused(town.policy.run, 1, "share", 0, "not ready") in said
+    door = town.village.doors[name]
+    assert [number for _, number, _ in door.charges] == [1, 2, 3]
+
+
+def test_no_message_is_longer_for_who_rated_more(town: Town) -> None:
+    live(town)
+    sizes: dict[tuple[str, int], set[int]] = {}
+    for _, stage, reply in town.village.said:
+        sizes.setdefault((stage, reply.round), set()).add(len(reply.body))  # type: ignore[union-attr]
+    assert all(len(found) == 1 for found in sizes.values())
+
+
+def change(
+    village: Village, action: str, alter: Callable[[wire.Message], wire.Message]
+) -> Callable[..., Iterator[tuple[bytes, wire.Message]]]:
+    """Ask as a server that changes the questions of one stage."""
+    honest = village.ask
+
+    def ask(at: str, questions: dict[bytes, wire.Message], deadline_s: float):  # type: ignore[no-untyped-def]
+        if at == action:
+            questions = {name: alter(question) for name, question in questions.items()}
+        return honest(at, questions, deadline_s)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("stage", "field", "reason"),
+    [
+        ("advertise", {"run": "another"}, "policy refused"),
+        ("advertise", {"round": 9}, "policy refused"),
+        ("advertise", {"signature": bytes(64)}, "policy refused"),
+        ("advertise", {"config": b"{}"}, "policy refused"),
+        ("advertise", {"directory": "0" * 64}, "not ready"),
+        ("share", {"body": b"short"}, "protocol refused"),
+        ("mask", {"body": bytes(200)}, "protocol refused"),
+        ("consent", {"round": 9}, "not ready"),
+        ("unmask", {"run": "another"}, "policy refused"),
+    ],
+)
+def test_devices_refuse_a_changed_question(
+    town: Town, stage: str, field: dict[str, object], reason: str
+) -> None:
+    town.village.ask = change(  # type: ignore[method-assign]
+        town.village,
+        f"train.{stage}",
+        lambda question: replace(question, **field),  # type: ignore[type-var, arg-type]
+    )
+    with town.server() as server, pytest.raises((BudgetExceeded, CohortTooSmall)):
+        server.ask(town.plan["item_sums"], 1, ItemSumsView(len(town.catalogue)))
+    refused = [r for _, at, r in town.village.said if at == stage]
+    assert refused
+    assert all(isinstance(r, wire.Refused) and r.reason == reason for r in refused)
