@@ -144,7 +144,7 @@ def ranking_rule(users: int, items: int, mu: float) -> RankingPlan:
         return RankingPlan((0.90, WEIGHTS_SHARE, 0.09, 0.0), 20, 0)
     if signal < 30:
         return RankingPlan((0.65, WEIGHTS_SHARE, 0.10, 0.24), 20, 2)
-    return RankingPlan((0.53, WEIGHTS_SHARE, 0.11, 0.35), 32, 4)
+    return RankingPlan((0.53, WEIGHTS_SHARE, 0.11, 0.35), 55, 4)
 
 
 def shares_of(objective: Objective, trunk: ModelPlan, ranking: RankingPlan) -> dict[str, float]:
