@@ -115,7 +115,9 @@ def one_run(world: World, part: str, budget: str, seed: int) -> tuple[float, flo
     devices = devices_of(dataset, parts.known)
     blocks = ("items",) if part == "-network" else ("items", "network")
     way = "split" if part == "split" else "leave-one-out"
-    config = RunConfig.model_validate(BUDGETS[budget] | {"blocks": blocks, "reconstruction": way})
+    config = RunConfig.model_validate(
+        BUDGETS[budget] | {"blocks": blocks, "reconstruction": way, "objective": "ratings"}
+    )
     plan = plan_of(part, config, len(devices), catalogue, dataset.comments_declared)
     engine = Vectorised(np.random.default_rng(seed), SimulationRng(seed))
     model = federate(devices, catalogue, plan, engine.cohort_sum)

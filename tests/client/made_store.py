@@ -32,7 +32,15 @@ POLICY = Policy(
     server_key=SERVER.public_key().public_bytes_raw().hex(),
     users=500,
     delta=Fraction(1, 10**5),
-    queries=("item_sums", "population_prior", "trunk_items", "trunk_network"),
+    queries=(
+        "item_sums",
+        "population_prior",
+        "trunk_items",
+        "trunk_network",
+        "rank_weights",
+        "rank_bilinear",
+        "rank_items",
+    ),
     floor=FLOOR,
 )
 SIGNED = sign(POLICY, OFFICER)

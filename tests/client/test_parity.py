@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device and the simulator compute the same of the same owner: answers, integers, predictions."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,18 +16,18 @@ from shared.catalogue import load_catalogue
 from shared.config import RunConfig
 from shared.model.file import save_model
 from shared.model.history import History
-from shared.model.queries import population_prior_query, trunk_network_query
 from shared.privacy import encode as encoder
 from shared.privacy.canonical import digest, sign
 from shared.privacy.clip import clip
 from shared.privacy.door import Contribution
 from shared.privacy.plan import mechanism_for
 from shared.privacy.policy import RoundConfig
+from shared.privacy.query import SumQuery
 from simulation.dataset import Dataset
 from simulation.devices import devices_of
 from tests.client.made_store import COHORT, POLICY, SERVER, joined
 
-NAMES = {"item_sums", "population_prior", "trunk_items", "trunk_network"}
+NAMES = set(POLICY.queries)
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +44,21 @@ def questions(public: Path, cohort: list[History]) -> tuple[list, object]:
     devices, asked = Cohort(cohort), []
 
     def ask(release, server_round, view):
-        query = release.query
-        if query.name == "trunk_network":  # a run without noise does not clip these two
-            query = trunk_network_query(query.dimension)
-        if query.name == "population_prior":
-            query = population_prior_query(query.dimension)
-        asked.append((query, view))
+        query = clipped(release.query)
+        if sum(query.name == earlier.name for earlier, _ in asked) < 2:
+            asked.append((query, view))
         total = np.zeros(query.dimension)
         for answer in devices.answers(view):
             total += dense(clip(answer, query), query.dimension)
         return total
 
     return asked, train(catalogue, plan, ask)
+
+
+def clipped(query: SumQuery) -> SumQuery:
+    """Return a question with norms that people reach: a run without noise does not clip all."""
+    blocks = tuple(replace(b, clipping_norm=min(b.clipping_norm, 10.0)) for b in query.blocks)
+    return replace(query, blocks=blocks)
 
 
 def dense(vector, size: int) -> np.ndarray:
@@ -92,7 +96,7 @@ def test_every_question_gets_the_simulators_answer_within_one_unit(
     assert {query.name for query, _ in asked} >= NAMES
     monkeypatch.setattr("shared.privacy.door.discrete_gaussian", _no_noise)
     simulator = Cohort(cohort[:4])
-    for round_, (query, view) in enumerate(asked[:12], start=1):
+    for round_, (query, view) in enumerate(asked, start=1):
         mechanism = mechanism_for(query, Fraction(1, 100), COHORT)
         config = RoundConfig(digest(POLICY), "0", "autumn", round_, query, mechanism)
         given = lived.answer(sign(config, SERVER), view, f"s{round_}", now=2000 + round_)

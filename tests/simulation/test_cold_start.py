@@ -21,14 +21,14 @@ from simulation.village import village
 
 def trained(name: str, seed: int = 6):
     """A village, its split, and a model without noise."""
-    data = village(260, 120, seed=seed)
+    data = village(180, 90, seed=seed)
     vectors = load_encoder("characters").encode(item_text(data.items))
     catalogue, basis = build_catalogue(data.items, np.asarray(vectors))
     parts = split(data, name, 0.3, 0)
     devices = devices_of(data, parts.known)
     away = set(parts.history.users.tolist())
     enrolled = [device for user, device in enumerate(devices) if user not in away]
-    config = RunConfig(no_privacy=True, blocks=("items",))
+    config = RunConfig(no_privacy=True, blocks=("items",), objective="ratings")
     plan = make_plan(config, len(enrolled), catalogue)
     return data, basis, parts, devices, federate(enrolled, catalogue, plan, _engine(config))
 

@@ -178,3 +178,15 @@ def test_the_coins_of_a_draw_complete_the_square(variance, monkeypatch):
     if len(draws) == 500:  # no draw was a negative zero
         assert t == wanted
     assert set(wanted) <= set(t)
+
+
+def test_discrete_gaussian_takes_the_largest_variance():
+    assert discrete_gaussian(MAX_VARIANCE, 3, OsRandom()).shape == (3,)
+
+
+@pytest.mark.parametrize("variance", [1, 25, 1000, 2**20, 2**42])
+def test_what_the_table_leaves_out_is_less_than_2_to_the_minus_256(variance):
+    tables = noise._tables(variance)
+    beyond = (len(tables.coarse.exact) << tables.shift) ** 2
+    # exp(-beyond / 2V) < 2^-256 without a float: beyond > 2V · 256 · ln 2, and ln 2 < 6932/10^4.
+    assert beyond * 10_000 > 2 * variance * 256 * 6_932
