@@ -220,10 +220,12 @@ class Asking:
             decided.directory,
         )
         questions: Questions = dict.fromkeys(cohort, opening)
+        resumed = folder.stage(wire.STAGES[0]) is not None
         for stage in wire.STAGES:
             stored = folder.stage(stage)
             if stored is None:
-                self._collect(folder, aggregator, stage, questions)
+                patience, resumed = 2 if resumed else 1, False  # devices have to come back as well
+                self._collect(folder, aggregator, stage, questions, patience)
             for data in stored or ():
                 aggregator.receive(data)
             if stage != wire.STAGES[-1]:
@@ -236,13 +238,18 @@ class Asking:
         return Opened(total, len(survivors))
 
     def _collect(
-        self, folder: RoundFolder, aggregator: Aggregator, stage: str, questions: Questions
+        self,
+        folder: RoundFolder,
+        aggregator: Aggregator,
+        stage: str,
+        questions: Questions,
+        patience: int,
     ) -> None:
         """Ask one stage's questions and put what was accepted on disk."""
         accepted: list[bytes] = []
         receipts: list[str] = []
         refused: dict[str, int] = {}
-        replies = self.exchange.ask(f"train.{stage}", questions, self.pace.stage_s)
+        replies = self.exchange.ask(f"train.{stage}", questions, patience * self.pace.stage_s)
         for _, reply in replies:
             body = _body(reply, folder.number, stage)
             if body is None:

@@ -45,6 +45,10 @@ class Town:
     village: Village
     catalogue: Catalogue
 
+    @property
+    def rounds(self) -> int:
+        return sum(release.rounds for release in self.plan.releases)
+
     def server(self) -> "Server":
         return Server(self)
 
@@ -92,7 +96,7 @@ def test_asking_runs_the_whole_algorithm_to_a_release(town: Town) -> None:
     model = live(town)
     load_model(model, town.catalogue)
     found = replay(town.folder / "ledger")
-    assert found.book.rounds == found.book.released == 3
+    assert found.book.rounds == found.book.released == town.rounds
     assert found.book.rho == town.plan.rho
     assert found.book.survivors_min == USERS
     assert len(found.book.releases) == 1
@@ -101,7 +105,7 @@ def test_asking_runs_the_whole_algorithm_to_a_release(town: Town) -> None:
 def test_ledger_holds_every_receipt_once(town: Town) -> None:
     live(town)
     receipts = {found for door in town.village.doors.values() for _, _, found in door.charges}
-    assert len(receipts) == 3 * USERS
+    assert len(receipts) == town.rounds * USERS
     text = (town.folder / "ledger" / "records.jsonl").read_text()
     assert all(text.count(found) == 1 for found in receipts)
 
@@ -131,9 +135,26 @@ def test_a_server_killed_after_any_stage_goes_on_with_the_same_round(
     town.village.crash = lambda at, of: False
     live(town)
     found = replay(town.folder / "ledger")
-    assert found.book.rounds == found.book.released == 3
-    assert all(len(door.charges) == 3 for door in town.village.doors.values())
+    assert found.book.rounds == found.book.released == town.rounds
+    assert all(len(door.charges) == town.rounds for door in town.village.doors.values())
     assert found.book.rho == town.plan.rho
+
+
+def test_after_a_restart_devices_are_waited_for_twice_as_long(town: Town) -> None:
+    waits: list[float] = []
+    honest = town.village.ask
+
+    def ask(action: str, questions: dict[bytes, wire.Message], deadline_s: float):  # type: ignore[no-untyped-def]
+        waits.append(deadline_s)
+        return honest(action, questions, deadline_s)
+
+    town.village.ask = ask  # type: ignore[method-assign,assignment]
+    town.village.crash = lambda stage, number: stage == "share"
+    with pytest.raises(Died):
+        live(town)
+    town.village.crash = lambda stage, number: False
+    live(town)
+    assert waits[:5] == [60.0, 60.0, 120.0, 60.0, 60.0]
 
 
 def test_a_question_put_twice_gets_the_very_same_bytes(town: Town) -> None:
@@ -143,7 +164,7 @@ def test_a_question_put_twice_gets_the_very_same_bytes(town: Town) -> None:
     for name, stage, reply in town.village.said:
         assert not isinstance(reply, wire.Refused)
         replies.setdefault((name, stage, reply.round), set()).add(reply.body)  # type: ignore[union-attr]
-    assert len(replies) == 5 * 3 * USERS
+    assert len(replies) == 5 * town.rounds * USERS
     assert all(len(found) == 1 for found in replies.values())
 
 
@@ -155,7 +176,7 @@ def test_a_device_that_drops_out_at_any_stage_costs_nothing_but_itself(
     town.village.silent = lambda name, at, number: name == lost and at == stage
     live(town)
     found = replay(town.folder / "ledger")
-    assert found.book.released == 3
+    assert found.book.released == town.rounds
     assert found.book.discarded == 0
 
 
@@ -166,7 +187,7 @@ def test_a_round_with_too_few_devices_is_discarded_and_asked_again(town: Town) -
     )
     live(town)
     found = replay(town.folder / "ledger")
-    assert (found.book.released, found.book.discarded) == (3, 1)
+    assert (found.book.released, found.book.discarded) == (town.rounds, 1)
     assert found.book.rho == town.plan.rho + town.plan["population_prior"].mechanism.rho  # type: ignore[union-attr]
 
 
@@ -208,7 +229,7 @@ def test_a_restarted_device_is_charged_once_and_answers_no_more_in_that_round(to
     said = [reply for who, _, reply in town.village.said if who == name]
     assert wire.Refused(town.policy.run, 1, "share", 0, "not ready") in said
     door = town.village.doors[name]
-    assert [number for _, number, _ in door.charges] == [1, 2, 3]
+    assert [number for _, number, _ in door.charges] == list(range(1, town.rounds + 1))
 
 
 def test_no_message_is_longer_for_who_rated_more(town: Town) -> None:
