@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from client.device import Device
+from shared.catalogue import Catalogue
 from shared.errors import Refusal, StoreLocked
 from shared.model.view import View
 from shared.privacy.canonical import Signed
@@ -42,10 +43,17 @@ class DeviceDoor:
     ) -> None:
         self._folder, self._passphrase, self._server = folder, passphrase, server
         self._sleep = sleep
+        self._catalogue: Catalogue | None = None
 
     def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
         """Charge, write it down, release; or say why not."""
         return self.act(lambda device: device.answer(config, view, session))
+
+    def catalogue(self) -> Catalogue:
+        """Return the catalogue that the device holds; public, read once."""
+        if self._catalogue is None:
+            self._catalogue = self.act(lambda device: device.catalogue)
+        return self._catalogue
 
     def commitment(self, session: str) -> str:
         """Return the commitment to the receipt of that charge."""

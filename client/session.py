@@ -19,6 +19,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared import wire
+from shared.catalogue import Catalogue
 from shared.enrolment import (
     device_name,
     enrolment_statement,
@@ -57,6 +58,9 @@ class Door(Protocol):
 
     def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
         """Charge, write it down, release; or say why not."""
+
+    def catalogue(self) -> Catalogue:
+        """Return the catalogue that the device holds; public."""
 
     def commitment(self, session: str) -> str:
         """Return the commitment to the receipt of that charge, hexadecimal."""
@@ -221,7 +225,7 @@ class Rounds:
         config = verified(RoundConfig, signed, self._member.server_key)
         if config is None or config.round != opening.round:
             raise PolicyError("a round must be signed by the policy's server.")
-        view = load_view(self._whole(config.model_hash))
+        view = load_view(self._whole(config.model_hash), self._door.catalogue)
         directory = read_directory(
             self._whole(opening.directory), self._member.run, self._member.server_key
         )

@@ -130,7 +130,8 @@ class Asking:
         assert release.mechanism is not None  # noqa: S101 - `ask` has checked
         self.book.afford(release.mechanism.rho)
         data = save_view(view)
-        load_view(data)  # what no device could read is not asked
+        held = getattr(view, "catalogue", None)
+        load_view(data, lambda: held)  # what no device could read is not asked
         model = self.publish(data)
         self._close_opened(model)
         self.book.open_run(model)

@@ -105,6 +105,21 @@ def catalogue_version(catalogue: Catalogue, basis: FeatureBasis) -> str:
     return _digest(words, arrays)
 
 
+def content_hash(catalogue: Catalogue) -> str:
+    """Return the sha256 of what devices compute with, 64 hex digits; the basis has no part in it.
+
+    Equal before saving and after loading, so that a server can name the catalogue by it.
+    """
+    words = {
+        "item_ids": list(catalogue.item_ids),
+        "titles": list(catalogue.titles),
+        "blocks": [asdict(block) for block in catalogue.blocks],
+    }
+    names = ("features", "text", "categories", "log_age")
+    arrays = {name: np.asarray(getattr(catalogue, name), dtype=np.float64) for name in names}
+    return _digest(words, arrays)
+
+
 def save_catalogue(path: Path, catalogue: Catalogue, basis: FeatureBasis) -> str:
     """Write a catalogue with its basis as one file, atomically; equal content, equal bytes.
 

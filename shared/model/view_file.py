@@ -2,12 +2,13 @@
 """A public view as bytes: safetensors for the arrays, canonical JSON for the rest; no code.
 
 The hash of these bytes is the model hash of the round that asks with the view, so two devices
-that were shown different views never sign the same round.
+that were shown different views never sign the same round. The catalogue, which every device holds,
+goes by its hash.
 """
 
 import json
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -15,11 +16,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from shared.catalogue import Catalogue, content_hash
 from shared.errors import DataError
 from shared.model.view import View
 
 FORMAT = "privet-view/1"
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in typing.get_args(View)}
+Held = Callable[[], Catalogue | None] | None
 _DTYPES = {"f": np.float64, "i": np.int64}
 
 
@@ -37,18 +40,22 @@ def save_view(view: View) -> bytes:
     return bytes(save(arrays or {"nothing": np.zeros(1)}, metadata={"view": text}))
 
 
-def load_view(data: bytes) -> View:
+def load_view(data: bytes, catalogue: Callable[[], Catalogue | None] | None = None) -> View:
     """Read what `save_view` wrote.
 
+    Args:
+        data: The bytes.
+        catalogue: Gives the catalogue that this side holds; called where a view names one.
+
     Raises:
-        DataError: Anything else.
+        DataError: Anything else, or a view of another catalogue.
     """
     try:
         header = json.loads(_header(data))
         if header["format"] != FORMAT:
             raise ValueError("another format")
         kind = _KINDS[header["kind"]]
-        view = _build(kind, "", header["words"], load(data))
+        view = _build(kind, "", header["words"], load(data), catalogue)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError):
         raise DataError(
             "a public view must be a safetensors file of Privet, got another.",
@@ -67,24 +74,30 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the fields that are not dataclasses themselves, under dotted names."""
     for field in fields(value):
         held, place = getattr(value, field.name), f"{name}{field.name}"
-        if is_dataclass(held):
+        if isinstance(held, Catalogue):
+            yield place, content_hash(held)
+        elif is_dataclass(held):
             yield from _leaves(held, f"{place}.")
         elif held is not None:
             yield place, held
 
 
-def _build(kind: Any, name: str, words: dict[str, Any], arrays: dict[str, Any]) -> Any:
+def _build(
+    kind: Any, name: str, words: dict[str, Any], arrays: dict[str, Any], catalogue: Held
+) -> Any:
     """Return the value of type ``kind`` whose leaves these are."""
     hints = typing.get_type_hints(kind)
     return kind(
         **{
-            field.name: _field(hints[field.name], f"{name}{field.name}", words, arrays)
+            field.name: _field(hints[field.name], f"{name}{field.name}", words, arrays, catalogue)
             for field in fields(kind)
         }
     )
 
 
-def _field(hint: Any, place: str, words: dict[str, Any], arrays: dict[str, Any]) -> Any:
+def _field(
+    hint: Any, place: str, words: dict[str, Any], arrays: dict[str, Any], catalogue: Held
+) -> Any:
     """Return one field."""
     options = [kind for kind in typing.get_args(hint) if kind is not type(None)]
     if type(None) in typing.get_args(hint):
@@ -92,8 +105,10 @@ def _field(hint: Any, place: str, words: dict[str, Any], arrays: dict[str, Any])
         if not present:
             return None
         hint = options[0]
+    if hint is Catalogue:
+        return _own(words[place], catalogue)
     if is_dataclass(hint):
-        return _build(hint, f"{place}.", words, arrays)
+        return _build(hint, f"{place}.", words, arrays, catalogue)
     if place in arrays:
         array = arrays[place]
         return array.astype(_DTYPES[array.dtype.kind])
@@ -103,3 +118,11 @@ def _field(hint: Any, place: str, words: dict[str, Any], arrays: dict[str, Any])
     if typing.get_origin(hint) is typing.Literal:
         return typing.get_args(hint)[typing.get_args(hint).index(value)]
     return hint(value)
+
+
+def _own(named: str, catalogue: Held) -> Catalogue:
+    """Return the catalogue that this side holds, if it is the one that was named."""
+    held = catalogue() if catalogue is not None else None
+    if held is None or content_hash(held) != named:
+        raise ValueError("another catalogue")
+    return held

@@ -17,6 +17,7 @@ from server.book import Book
 from server.plan import Plan
 from server.rounds import RoundShelf
 from shared import wire
+from shared.catalogue import Catalogue
 from shared.enrolment import device_name
 from shared.errors import Refusal
 from shared.ledger.chain import LedgerWriter
@@ -96,6 +97,9 @@ class PaperDoor:
         given = release(vector, asked.query, verdict, np.random.default_rng(7), self.source)
         self.released[asked.round] = given.residues
         return given
+
+    def catalogue(self) -> Catalogue:
+        raise AssertionError("no view here names a catalogue")
 
     def _commit(self, asked: RoundConfig) -> str:
         fields: dict[str, str | int] = {

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from shared.catalogue import Catalogue
 from shared.errors import DataError
+from shared.model.interest import InterestModel
 from shared.model.network import NetworkShape
 from shared.model.prior import Prior
 from shared.model.tower import Tower
-from shared.model.view import ItemSumsView, NetworkView, PriorView, TrunkView, View
+from shared.model.view import InterestView, ItemSumsView, NetworkView, PriorView, TrunkView, View
 from shared.model.view_file import load_view, save_view
 
 
@@ -82,3 +86,28 @@ def test_view_file_refuses_an_unknown_kind() -> None:
     data = save_view(ItemSumsView(7)).replace(b"ItemSumsView", b"ItemSumsOpen")
     with pytest.raises(DataError):
         load_view(data)
+
+
+def interest_view(catalogue: Catalogue) -> InterestView:
+    rng = np.random.default_rng(2)
+    model = InterestModel.untrained(catalogue, rng.normal(size=40), rng.normal(size=40))
+    return InterestView("rank_weights", catalogue, model)
+
+
+def test_view_file_names_the_catalogue_and_takes_the_one_at_hand(catalogue: Catalogue) -> None:
+    view = interest_view(catalogue)
+    data = save_view(view)
+    again = load_view(data, lambda: catalogue)
+    assert isinstance(again, InterestView)
+    assert again.catalogue is catalogue
+    assert again.query == "rank_weights"
+    np.testing.assert_array_equal(again.interest.weights, view.interest.weights)
+    assert save_view(again) == data
+
+
+def test_view_file_refuses_another_catalogue(catalogue: Catalogue) -> None:
+    data = save_view(interest_view(catalogue))
+    other = replace(catalogue, titles=tuple(title + "?" for title in catalogue.titles))
+    for held in (None, lambda: other):
+        with pytest.raises(DataError, match="a public view must be"):
+            load_view(data, held)
