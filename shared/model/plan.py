@@ -52,6 +52,8 @@ PAIRS, PAIRS_SIGNAL = (12, 24), 4000.0
 """Second moments asked for, and μ · users from which more of them stand out of the noise."""
 NETWORK_SIGNAL = 150.0
 """t from which the network pays: some 4,000 users at ε = 8 on 1,700 items."""
+NETWORK_USERS = 4000
+"""Users from which it runs without privacy; 500 to 1,400 were too few on three data sets."""
 NETWORK_SHARE, NETWORK_ROUNDS, NETWORK_ROUNDS_FREE = 0.05, 10, 10
 """Share and rounds of the network under privacy, and its rounds without."""
 
@@ -70,7 +72,8 @@ def trunk_rule(
     plan = budget_rule(users, items, mu)
     free = math.isinf(mu)
     signal = math.inf if free else mu * users / math.sqrt(items)
-    on = signal >= NETWORK_SIGNAL if blocks is None else "network" in blocks
+    many = users >= NETWORK_USERS if free else signal >= NETWORK_SIGNAL
+    on = many if blocks is None else "network" in blocks
     if blocks is not None and "items" in blocks and not plan.rounds:
         plan = WEAKEST_TRUNK
     if blocks is not None and "items" not in blocks and plan.rounds:
