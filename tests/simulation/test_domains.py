@@ -77,7 +77,9 @@ def test_chinese_texts_tell_themes_apart() -> None:
 
 def test_real_chinese_reviews_run_and_recommend(tmp_path: Path) -> None:
     data = str(real("douban-dmr"))
-    figures = simulate(RunConfig(data=data, encoder="characters", out=str(tmp_path / "run")))
-    assert figures["rmse"] < figures["baseline_user_mean_rmse"] + 0.05
+    # 22 users: the noise is seeded, and eight seeds lay .003 to .052 below the user mean.
+    config = RunConfig(data=data, encoder="characters", out=str(tmp_path / "run"), noise_seed=3)
+    figures = simulate(config)
+    assert figures["rmse"] < figures["baseline_user_mean_rmse"]
     assert figures["coverage@10"] > 10 / figures["items"]
     assert figures["note"] is None
