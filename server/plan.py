@@ -19,6 +19,7 @@ from shared.model.plan import (
     TERMS_ROUNDS,
     WEIGHTS_ROUNDS,
     ranking_rule,
+    rule_words,
     shares_of,
     trunk_rule,
 )
@@ -131,6 +132,8 @@ class Plan:
     """Whether comments are declared, and so learnt from."""
     task_weights: tuple[float, float] = TASK_WEIGHTS
     """Weights of the rating and the comment task in the trunk's loss."""
+    why: str = ""
+    """Why these blocks are trained, in one sentence."""
     reconstruction: Reconstruction = "leave-one-out"
     local_steps: int = 1
     local_rate: float = 0.0
@@ -289,6 +292,9 @@ def _with_queries(
         releases=releases,
         factors=factors,
         preference=rule.preference,
+        why=rule_words(
+            users, len(catalogue), mu, config.blocks, budget_given=config.budget is not None
+        ),
         shape=shape,
         count_scale=COUNT_SCALES[config.objective],
         taste_width=width,

@@ -461,12 +461,12 @@ def describe(plan: Plan) -> str:
         return "local only: no device sends anything"
     names = ", ".join(f"{r.query.name} × {r.rounds}" for r in plan.releases)
     if not plan.private:
-        return f"asking {names}, without noise"
+        return f"asking {names}, without noise; {plan.why}"
     figures = plan.figures()
     where = "one cohort" if plan.sessions == 1 else f"{plan.sessions} sessions"
     return (
         f"asking {names}: ε = {figures['epsilon']:.4g} at δ = {plan.delta:.3g}, {where} of "
-        f"{plan.cohort_size}, {figures['noise_shares']} noise shares"
+        f"{plan.cohort_size}, {figures['noise_shares']} noise shares; {plan.why}"
     )
 
 

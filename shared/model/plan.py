@@ -50,6 +50,8 @@ WEAKEST_TRUNK = ModelPlan((0.70, 0.05, 0.25), 2, 2, 2.0)
 """The item block with the smallest budget that still pays."""
 PAIRS, PAIRS_SIGNAL = (12, 24), 4000.0
 """Second moments asked for, and μ · users from which more of them stand out of the noise."""
+ITEMS_SIGNAL = 8.5
+"""t from which the item block pays."""
 NETWORK_SIGNAL = 150.0
 """t from which the network pays: some 4,000 users at ε = 8 on 1,700 items."""
 NETWORK_USERS = 4000
@@ -92,6 +94,31 @@ def trunk_rule(
     )
 
 
+def rule_words(
+    users: int, items: int, mu: float, blocks: tuple[str, ...] | None, *, budget_given: bool
+) -> str:
+    """Say why these blocks of the trunk are trained, in one sentence.
+
+    Example:
+        >>> rule_words(943, 1682, 1 / 0.6, None, budget_given=False)
+        't = 38.3 (users · √(2ρ) / √items): items on (from 8.5), network off (from 150)'
+    """
+    if budget_given:
+        return "queries and shares as --budget says"
+    if blocks is not None:
+        return f"blocks as --blocks says: {', '.join(blocks)}"
+    if math.isinf(mu):
+        on = "on" if users >= NETWORK_USERS else "off"
+        return f"no privacy: items on, network {on} (from {NETWORK_USERS:,} users)"
+    signal = mu * users / math.sqrt(items)
+    trunk = "on" if budget_rule(users, items, mu).rounds else "off"
+    network = "on" if signal >= NETWORK_SIGNAL else "off"
+    return (
+        f"t = {signal:.1f} (users · √(2ρ) / √items): items {trunk} (from {ITEMS_SIGNAL:g}), "
+        f"network {network} (from {NETWORK_SIGNAL:g})"
+    )
+
+
 def budget_rule(users: int, items: int, mu: float) -> ModelPlan:
     """Choose releases, rank and rounds by how much a coordinate stands out of the noise.
 
@@ -112,7 +139,7 @@ def budget_rule(users: int, items: int, mu: float) -> ModelPlan:
     if math.isinf(mu):
         return ModelPlan((1.0, 1.0, 1.0), 8, 6, 1.0, PAIRS[1])
     signal = mu * users / math.sqrt(items)
-    if signal < 8.5:
+    if signal < ITEMS_SIGNAL:
         return ModelPlan((0.95, 0.05, 0.0), 0, 0, 1.0)
     if signal < 16:
         return WEAKEST_TRUNK
