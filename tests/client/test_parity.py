@@ -39,7 +39,7 @@ def cohort(hamlet: Dataset) -> list[History]:
 def questions(public: Path, cohort: list[History]) -> tuple[list, object]:
     """Every kind of question that a whole run without noise asks, and the model it ends with."""
     catalogue, _, _ = load_catalogue(public / "catalogue.safetensors")
-    config = RunConfig(no_privacy=True, rounds=2)
+    config = RunConfig(no_privacy=True, rounds=2, blocks=("items", "network"))
     plan = make_plan(config, len(cohort), catalogue, comments=True)
     devices, asked = Cohort(cohort), []
 
