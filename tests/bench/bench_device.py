@@ -48,7 +48,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     catalogue, basis = build_catalogue(people.items, vectors, encoder=encoder.name)
     save_catalogue(folder / "catalogue.safetensors", catalogue, basis)
     devices = devices_of(people, people.interactions)
-    plan = make_plan(RunConfig(no_privacy=True, rounds=1, blocks=("items", "network")), len(devices), catalogue, comments=True)
+    plan = make_plan(
+        RunConfig(no_privacy=True, rounds=1, blocks=("items", "network")),
+        len(devices),
+        catalogue,
+        comments=True,
+    )
     views = {}
 
     def ask(release, server_round, view):
