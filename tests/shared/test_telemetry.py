@@ -2,6 +2,7 @@
 """Nothing calls home: the variables come first, and no name is ever looked up."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import textwrap
@@ -64,3 +65,15 @@ def test_loading_and_encoding_looks_nothing_up():
     """)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "1"), ("3", "3")])
+def test_numpy_gets_one_thread_unless_somebody_chose(given: str | None, kept: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    if given is not None:
+        environment["OPENBLAS_NUM_THREADS"] = given
+    code = "import shared, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == kept
