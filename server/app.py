@@ -158,7 +158,7 @@ class GridPost:
 
     def _online(self) -> dict[str, int]:
         """Return transport keys and node ids of what is online."""
-        return {bytes(node.public_key).decode(): node.node_id for node in self.grid.get_nodes()}
+        return {spelled(node.public_key): node.node_id for node in self.grid.get_nodes()}
 
     def _nodes(self) -> dict[bytes, int]:
         """Return device ids and node ids of what is online and enrolled."""
@@ -168,6 +168,11 @@ class GridPost:
             if seat is not None and seat.state == "enrolled":
                 found[bytes.fromhex(seat.read("enrolled")["device"])] = node_id
         return found
+
+
+def spelled(key: bytes) -> str:
+    """Return a node's key as text; the simulation engine's nodes have bytes that are no text."""
+    return bytes(key).decode(errors="backslashreplace")
 
 
 def _repeated(question: wire.Message) -> wire.Message:
