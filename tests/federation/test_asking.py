@@ -264,6 +264,8 @@ def change(
         ("advertise", {"directory": "0" * 64}, "not ready"),
         ("share", {"body": b"short"}, "protocol refused"),
         ("mask", {"body": bytes(200)}, "protocol refused"),
+        ("mask", {"stage": "consent"}, "protocol refused"),
+        ("share", {"stage": "mask"}, "protocol refused"),
         ("consent", {"round": 9}, "not ready"),
         ("unmask", {"run": "another"}, "policy refused"),
     ],
@@ -281,3 +283,39 @@ def test_devices_refuse_a_changed_question(
     refused = [r for _, at, r in town.village.said if at == stage]
     assert refused
     assert all(isinstance(r, wire.Refused) and r.reason == reason for r in refused)
+
+
+def test_a_pause_stops_a_round_that_is_under_way(town: Town) -> None:
+    lost = min(town.village.doors)
+    door = town.village.doors[lost]
+
+    def pause(name: bytes, stage: str, number: int) -> bool:
+        door.paused = stage == "mask" and number == 1
+        return False
+
+    town.village.silent = pause
+    with town.server() as server:
+        server.ask(town.plan["item_sums"], 1, ItemSumsView(len(town.catalogue)))
+    said = {at: reply for name, at, reply in town.village.said if name == lost}
+    assert said["mask"] == wire.Refused(town.policy.run, 1, "mask", 0, "paused")
+    assert "consent" not in said
+    assert door.uploads == []
+    assert len(door.aborted) == 1
+
+
+def test_an_older_opening_does_not_end_the_round_under_way(town: Town) -> None:
+    old: list[wire.Message] = []
+    honest = town.village.ask
+
+    def ask(action: str, questions: dict[bytes, wire.Message], deadline_s: float):  # type: ignore[no-untyped-def]
+        if action == "train.advertise":
+            old.append(next(iter(questions.values())))
+        if action == "train.mask" and len(old) == 2:
+            for rounds in town.village.rounds.values():
+                assert rounds.handle(old[0]).reason == "round refused"  # type: ignore[union-attr]
+        return honest(action, questions, deadline_s)
+
+    town.village.ask = ask  # type: ignore[method-assign,assignment]
+    live(town)
+    assert len(old) > 1
+    assert all(not door.aborted for door in town.village.doors.values())
