@@ -41,8 +41,8 @@ class Offer:
     @property
     def epsilon_worst_round(self) -> float:
         """ε of one round against an operator who made up all other devices."""
-        floor = self.policy.floor
-        return epsilon(floor.rho_round_max * floor.min_noise_shares, float(self.policy.delta))
+        worst = self.policy.floor.rho_round_max * self.policy.shares_max
+        return epsilon(worst, float(self.policy.delta))
 
     def words(self) -> tuple[str, ...]:
         """Say what is asked, in sentences."""

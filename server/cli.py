@@ -121,7 +121,7 @@ def policy_check(
     folder = OperatorFolder(file.parent)
     draft, floor = folder.draft, folder.draft.floor
     spent = epsilon(floor.rho_cap, float(draft.delta))
-    worst = epsilon(floor.rho_round_max * floor.min_noise_shares, float(draft.delta))
+    worst = epsilon(floor.rho_round_max * draft.shares_max, float(draft.delta))
     signed = (file.parent / "policy.sig").exists()
     if signed:
         folder.signed_policy  # noqa: B018 - refuses a wrong signature

@@ -70,6 +70,11 @@ REFUSED = [
         CohortTooSmall,
     ),
     (replace(CONFIG, mechanism=replace(MECHANISM, min_survivors=66)), STATE, CohortTooSmall),
+    (
+        replace(CONFIG, mechanism=replace(MECHANISM, cohort_size=944, min_survivors=900)),
+        STATE,
+        Refusal,
+    ),
     (CONFIG, replace(ask().state, last_time_s=-1000), Refusal),
     (CONFIG, replace(STATE, last_time_s=-59), Refusal),
     (CONFIG, replace(STATE, last_time_s=1), Refusal),
@@ -139,6 +144,9 @@ def hostile_mechanism(rng: np.random.Generator) -> dict[str, object]:
     return fields
 
 
+LARGE = replace(POLICY, users=1000)
+
+
 def attack(count: int, seed: int) -> int:
     """Send random configurations, keep every charge, and check the floor after each."""
     rng, state, accepted = np.random.default_rng(seed), STATE, 0
@@ -152,7 +160,7 @@ def attack(count: int, seed: int) -> int:
             )
         except DataError:
             continue
-        verdict = decide(FLOOR, state, POLICY, config, int(rng.integers(0, 100 * step + 1)))
+        verdict = decide(FLOOR, state, LARGE, config, int(rng.integers(0, 100 * step + 1)))
         if isinstance(verdict, Refusal):
             continue
         accepted += 1
@@ -161,7 +169,7 @@ def attack(count: int, seed: int) -> int:
         assert m.rho <= FLOOR.rho_round_max
         assert m.trust in FLOOR.trusts
         assert m.sigma2 >= 25
-        assert m.cohort_size <= 1000
+        assert m.cohort_size <= LARGE.users
         assert m.trust == "central" or m.noise_shares >= 16
         assert 3 * m.min_survivors > 2 * m.cohort_size
         assert verdict.state.last_rounds != state.last_rounds
