@@ -93,6 +93,15 @@ def test_authorise_refuses_with_three_lines(config, state, kind):
     assert refusal.hint
 
 
+def test_no_charge_counts_on_more_shares_of_noise_than_the_policy_has_devices():
+    """no charge counts on more shares of noise than the policy has devices."""
+    for users, most in ((100, 100), (99, 0)):
+        verdict = decide(FLOOR, STATE, replace(POLICY, users=users), CONFIG, 0)
+        shares = verdict.config.mechanism.noise_shares if isinstance(verdict, Charge) else 0
+        assert shares <= min(most, users)
+        assert isinstance(verdict, Charge) == (users >= CONFIG.mechanism.cohort_size)
+
+
 @pytest.mark.parametrize("which", ["policy", "round"])
 def test_authorise_refuses_a_wrong_signature(which):
     stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
