@@ -131,6 +131,16 @@ def test_no_round_that_a_device_answers_is_worse_than_the_worst_figure(letter: P
     assert isinstance(refused, Refusal)
 
 
+def test_offer_shows_the_officers_key_and_holds_it_against_the_one_that_is_known(
+    letter: Path,
+) -> None:
+    offer = joining.read_offer(letter)
+    assert public(OFFICER) in " ".join(offer.words())
+    assert joining.read_offer(letter, public(OFFICER).upper()).policy == offer.policy
+    with pytest.raises(PolicyError, match="officer"):
+        joining.read_offer(letter, public(SERVER))
+
+
 @pytest.mark.parametrize("change", [b"", b"{}", b"not an invitation", b'{"format":"another"}'])
 def test_offer_refuses_another_file(change: bytes, tmp_path: Path) -> None:
     (tmp_path / "letter").write_bytes(change)
