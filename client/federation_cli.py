@@ -23,6 +23,9 @@ def join_(
     demo: Annotated[
         bool, typer.Option(help="Accept a policy with too little protection, with made-up ratings.")
     ] = False,
+    officer: Annotated[
+        str, typer.Option(help="The officer's public key as you were told it; another is refused.")
+    ] = "",
     custody: Annotated[
         str,
         typer.Option(help="Of a new device's key: auto, credential, passphrase or file."),
@@ -32,7 +35,7 @@ def join_(
     """Show what a federation asks, and take part in it if the owner says so."""
     from client.join import join, read_offer
 
-    offer = read_offer(invitation)
+    offer = read_offer(invitation, officer)
     for line in offer.words():
         typer.echo(line, err=True)
     if not yes:

@@ -46,9 +46,17 @@ from shared.privacy.policy import RoundConfig
 from shared.round_terms import terms_of
 from shared.secagg.device import Device as Masking
 from shared.secagg.keys import Random, os_random
+from shared.secagg.messages import Kind
 from shared.secagg.refusals import ProtocolRefusal
 from shared.secagg.terms import Enrolment, Identity
 
+ASKED_BY = {
+    "share": Kind.ROSTER,
+    "mask": Kind.DELIVERY,
+    "consent": Kind.SURVIVORS,
+    "unmask": Kind.AGREEMENT,
+}
+"""What each stage is asked with: a masked vector never leaves under another stage's name."""
 Fetch = Callable[[str], bytes]
 """Returns the public file with this SHA-256, whole, or raises NetworkError."""
 
@@ -58,6 +66,9 @@ class Door(Protocol):
 
     def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
         """Charge, write it down, release; or say why not."""
+
+    def closed(self) -> Refusal | None:
+        """Return why the device answers nothing at all now, None where it does."""
 
     def catalogue(self) -> Catalogue:
         """Return the catalogue that the device holds; public."""
@@ -212,12 +223,17 @@ class Rounds:
 
     def _open(self, opening: wire.Opening) -> wire.Message:
         """Check all that is public, then pass the door and advertise round keys."""
-        if self._live is None or self._live.round != opening.round:
-            self._live = self._charged(opening)
-        if self._live.config != opening.config:
+        live = self._live
+        if live is not None and opening.round < live.round:
+            raise Refusal("a round must come after the one under way, and is older.")
+        if live is None or opening.round > live.round:
+            self._live = live = self._charged(opening)
+        else:
+            self._look_closed()
+        if live.config != opening.config:
             raise ProtocolRefusal("a round must be asked once, with one configuration.")
-        body = self._live.masking.advertise()
-        return wire.Advert(opening.run, opening.round, opening.attempt, body, self._live.receipt)
+        body = live.masking.advertise()
+        return wire.Advert(opening.run, opening.round, opening.attempt, body, live.receipt)
 
     def _charged(self, opening: wire.Opening) -> _Live:
         """Begin a round: from here on it is charged, whatever becomes of it."""
@@ -251,10 +267,19 @@ class Rounds:
         live = self._live
         if live is None or live.round != question.round:
             raise _NotReady
+        if question.body[:1] != bytes([ASKED_BY[question.stage]]):
+            raise ProtocolRefusal("a stage must be asked with its own message.")
+        self._look_closed()
         body = live.masking.answer(question.body)
         if question.stage == "mask":
             return wire.Contribution(question.run, question.round, question.attempt, body)
         return wire.Answer(question.run, question.round, question.stage, question.attempt, body)
+
+    def _look_closed(self) -> None:
+        """Leave the round under way where the owner paused, left or moved meanwhile."""
+        if self._door.closed() is not None:
+            self.drop()
+            raise _Paused
 
     def _whole(self, name: str) -> bytes:
         """Fetch a public file and check it by its hash."""
@@ -266,6 +291,10 @@ class Rounds:
 
 class _NotReady(Exception):
     """The device has nothing to answer with: it restarted, or the file is not there yet."""
+
+
+class _Paused(Exception):
+    """The owner wants nothing to leave."""
 
 
 class _NotEnrolled(Exception):
@@ -281,6 +310,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (DataError, "policy refused"),
     (Refusal, "round refused"),
     (_NotEnrolled, "not enrolled"),
+    (_Paused, "paused"),
     (NetworkError, "not ready"),
 )
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from server import enrolment, setup
-from server.folder import Deployment, OperatorFolder
+from server.folder import Deployment, OperatorFolder, read_draft, read_signed
 from server.keys import read_signing_key, write_secret
 from server.rounds import RoundShelf
 from shared.enrolment import write_invitation
@@ -118,13 +118,13 @@ def policy_check(
     file: Annotated[Path, typer.Argument(help="policy.json")], style: Format = "text"
 ) -> None:
     """Say in words what a policy promises, and whether it is signed."""
-    folder = OperatorFolder(file.parent)
-    draft, floor = folder.draft, folder.draft.floor
+    draft = read_draft(file)
+    floor = draft.floor
     spent = epsilon(floor.rho_cap, float(draft.delta))
-    worst = epsilon(floor.rho_round_max * floor.min_noise_shares, float(draft.delta))
-    signed = (file.parent / "policy.sig").exists()
+    worst = epsilon(floor.rho_round_max * draft.shares_max, float(draft.delta))
+    signed = file.with_suffix(".sig").exists()
     if signed:
-        folder.signed_policy  # noqa: B018 - refuses a wrong signature
+        read_signed(file)
     tell(
         style,
         {
@@ -353,7 +353,8 @@ def backup(
     with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
         for path in sorted(found.path.rglob("*")):
             inside = path.relative_to(found.path)
-            if path.is_file() and (inside.parts[0] != "flower" or path == copy):
+            ours = inside.parts[0] != "flower" or path == copy
+            if path.is_file() and ours and path != out.resolve():
                 archive.add(path, arcname=str(inside))
     copy.unlink(missing_ok=True)
     tell(style, {"archive": str(out)}, f"Wrote {out}: keep it as secret as the keys in it.")
