@@ -93,6 +93,9 @@ class MemoryDoor:
         (vector,) = self._owner.answers(view)
         return release(vector, asked.query, charge, self._rng, self._source)
 
+    def closed(self) -> None:
+        """Answer: nobody pauses or leaves a simulation."""
+
     def catalogue(self) -> Catalogue:
         """Return the federation's catalogue; public."""
         return load_catalogue(self._catalogue)[0]
