@@ -14,6 +14,7 @@ from client.custody import read_custody
 from client.shell import Folder, FormatOption, given_passphrase
 from shared.errors import UsageError
 from shared.flower import quiet_flower
+from shared.terminal import harmless
 
 
 def join_(
@@ -37,7 +38,7 @@ def join_(
 
     offer = read_offer(invitation, officer)
     for line in offer.words():
-        typer.echo(line, err=True)
+        typer.echo(harmless(line), err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(

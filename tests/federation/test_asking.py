@@ -22,7 +22,8 @@ from shared.errors import BudgetExceeded, CohortTooSmall, Refusal
 from shared.ledger.replay import replay
 from shared.model.file import load_model, save_model
 from shared.model.history import History
-from shared.model.view import ItemSumsView, View
+from shared.model.released import SharedModel
+from shared.model.view import ItemSumsView, PriorView, View
 from shared.privacy.canonical import Signed
 from shared.privacy.door import Contribution
 from shared.privacy.policy import Policy
@@ -243,6 +244,16 @@ def test_no_message_is_longer_for_who_rated_more(town: Town) -> None:
     for _, stage, reply in town.village.said:
         sizes.setdefault((stage, reply.round), set()).add(len(reply.body))  # type: ignore[union-attr]
     assert all(len(found) == 1 for found in sizes.values())
+
+
+def test_devices_refuse_a_question_that_comes_with_anothers_view(town: Town) -> None:
+    """The receipt names one question; the vector answers the one that the view asks."""
+    other = PriorView(SharedModel.before_any_release(town.catalogue).tower, np.eye(3), 0)
+    with town.server() as server, pytest.raises((BudgetExceeded, CohortTooSmall)):
+        server.ask(town.plan["item_sums"], 1, other)
+    reasons = {r.reason for _, _, r in town.village.said if isinstance(r, wire.Refused)}
+    assert reasons == {"policy refused"}
+    assert all(not door.charges for door in town.village.doors.values())
 
 
 def change(
