@@ -88,6 +88,11 @@ def test_titles_of_a_hostile_catalogue_command_no_terminal(
     assert json.loads(said[2])["items"][0]["title"] in titles
 
 
+def test_a_folder_that_holds_no_device_is_left_as_it_is(shell: Shell, tmp_path: Path) -> None:
+    assert "must hold a device" in shell("run", tmp_path / "nowhere", code=10)
+    assert not (tmp_path / "nowhere").exists()
+
+
 def published(dataset: Dataset, folder: Path) -> None:
     """Write the catalogue of a data set, its public comments, and one user's ratings."""
     encoder = load_encoder("characters")
