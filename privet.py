@@ -131,7 +131,8 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _fail(
             f"an unexpected {type(bug).__name__} stopped the command.",
-            "this is a defect of Privet; run it again with `privet --debug` and report it.",
+            "this is a defect of Privet; run it again with `privet --debug` and report "
+            "it; read it first, for a traceback may name what is private.",
             EXIT_BUG,
         )
 

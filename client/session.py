@@ -258,10 +258,14 @@ class Rounds:
         answer = self._door.answer(signed, view, session)
         if isinstance(answer, Refusal):
             raise answer
-        masking = Masking(
-            terms, enrolment, identity, from_residues(answer.residues), random=self._random
-        )
-        receipt = self._door.commitment(session)
+        try:
+            vector = from_residues(answer.residues)
+            masking = Masking(terms, enrolment, identity, vector, random=self._random)
+            receipt = self._door.commitment(session)
+        except Exception:
+            with suppress(StoreLocked):
+                self._door.abort(session)
+            raise
         return _Live(opening.config, config.round, session, masking, receipt)
 
     def _continue(self, question: wire.Question) -> wire.Message:

@@ -18,7 +18,7 @@ from server.training import train
 from shared import wire
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
-from shared.errors import BudgetExceeded, CohortTooSmall, Refusal
+from shared.errors import BudgetExceeded, CohortTooSmall, Refusal, StoreLocked
 from shared.ledger.replay import replay
 from shared.model.file import load_model, save_model
 from shared.model.history import History
@@ -317,6 +317,19 @@ def test_a_pause_stops_a_round_that_is_under_way(town: Town) -> None:
     assert "consent" not in said
     assert door.uploads == []
     assert len(door.aborted) == 1
+
+
+def test_a_charge_that_cannot_be_answered_with_is_booked_as_unused(town: Town) -> None:
+    """The owner's own command may hold the store just after the charge."""
+    door = town.village.doors[min(town.village.doors)]
+
+    def busy(session: str) -> str:
+        raise StoreLocked("another command has it.")
+
+    door.commitment = busy  # type: ignore[method-assign]
+    with town.server() as server:
+        server.ask(town.plan["item_sums"], 1, ItemSumsView(len(town.catalogue)))
+    assert len(door.charges) == len(door.aborted) == 1
 
 
 def test_an_older_opening_does_not_end_the_round_under_way(town: Town) -> None:
