@@ -28,6 +28,7 @@ from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
 from shared.ledger.replay import replay
 from shared.privacy.accountant import epsilon
+from shared.terminal import harmless, harmless_json
 
 server = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +48,10 @@ STOP_TIMEOUT_S = 60.0
 
 def tell(style: Style, facts: dict[str, Any], *lines: str) -> None:
     """Print a result: one JSON object, or lines."""
-    typer.echo(json.dumps(facts, ensure_ascii=False) if style == "json" else "\n".join(lines))
+    if style == "json":
+        typer.echo(harmless_json(json.dumps(facts, ensure_ascii=False)))
+    else:
+        typer.echo(harmless("\n".join(lines)))
 
 
 @server.command()
