@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The deployment's two apps over a table instead of Ray: the same integers as the other engines."""
 
+import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from server.training import train
 from shared.config import RunConfig
 from shared.features import build_catalogue
 from shared.ledger.replay import replay
+from shared.logs import ALWAYS, FIELDS, VARIABLE
 from shared.model.file import save_model
 from shared.model.view import View
 from shared.privacy.encode import encode
@@ -89,8 +91,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     choices = deployment(config, USERS, comments=dataset.comments_declared)
     devices = devices_of(dataset, dataset.interactions)
     found(place, choices, catalogue, basis, devices, SEED)
-    serve(TableGrid(place, USERS), context(), place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, "json")
+        serve(TableGrid(place, USERS), context(), place)
     return place
+
+
+def test_server_log_has_one_object_a_line_with_agreed_keys(place: Path) -> None:
+    text = (place / "operator" / "server.log").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+
+    assert all(set(line) <= {*ALWAYS, *FIELDS} for line in lines)
+    rounds = [line for line in lines if "survivors" in line]
+    assert [line["query"] for line in rounds] == ["item_sums", "trunk_items"]
+    assert {line["survivors"] for line in rounds} == {USERS}
 
 
 def test_both_apps_release_a_model_whose_ledger_replays(place: Path) -> None:
