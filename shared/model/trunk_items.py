@@ -36,8 +36,8 @@ class ItemBlock:
     """Sum over rounds of s (gradient + count · deltas), (I, 1 + k)."""
     scale: float
     """Sum of round numbers s."""
-    scale_squared: float
-    """Sum of their squares."""
+    noise: float
+    """Σ s² σ_s²: variance of the noise in the evidence, which rounds with drop-outs differ in."""
     rounds: int
     """Rounds made."""
 
@@ -118,12 +118,12 @@ def item_step(
     count = item_counts(statistics, factors)
     rounds = block.rounds + 1
     evidence = block.evidence + rounds * (count * block.deltas - total * unit)
-    scale, squared = block.scale + rounds, block.scale_squared + rounds**2
-    noise = (noise_std * unit) ** 2 * squared / scale**2 + gradient_variance * count
+    scale, noisy = block.scale + rounds, block.noise + (rounds * noise_std) ** 2
+    noise = noisy * unit**2 / scale**2 + gradient_variance * count
     variance = np.full_like(count, FACTOR_SD**2)
     variance[:, 0] = OFFSET_SD**2 + offset_variance
     deltas = evidence / scale * variance * count / (count**2 * variance + noise + 1e-6)
-    return ItemBlock(deltas, evidence, scale, squared, rounds)
+    return ItemBlock(deltas, evidence, scale, noisy, rounds)
 
 
 def moved(tower: Tower, block: ItemBlock, directions: Floats) -> Tower:
