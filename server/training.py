@@ -21,9 +21,21 @@ from shared.model.network import Network, initial_network
 from shared.model.popularity import popularity
 from shared.model.prior import prior_frame, prior_step
 from shared.model.released import SharedModel
-from shared.model.statistics import denoise, mean_variance, typical_length
+from shared.model.statistics import (
+    denoise,
+    mean_sd,
+    mean_variance,
+    row_scale,
+    typical_length,
+)
 from shared.model.tower import Tower
-from shared.model.trunk_items import ItemBlock, directions, item_step, moved
+from shared.model.trunk_items import (
+    ItemBlock,
+    directions,
+    item_step,
+    moved,
+    variance_of_gradients,
+)
 from shared.model.view import (
     ItemSumsView,
     NetworkView,
@@ -103,6 +115,8 @@ def learn_prior(model: SharedModel, plan: Plan, ask: Ask, counted: Summed | None
         view = PriorView(model.tower.shifted(prior.mean), frame.basis, frame.pairs)
         found = ask(asked, server_round, view)
         prior = prior_step(found.total, found.noise_std, found.users, frame, prior)
+        if statistics.known:
+            prior = prior.with_slope_one(model.tower.axes[-2])
     return replace(model, prior=prior, tower=model.tower.shifted(prior.mean))
 
 
@@ -114,7 +128,9 @@ def train_items(
     statistics, prior = model.statistics, model.prior
     rows = heaviest(statistics.weight, asked.query.dimension // (1 + factors))
     noise, users = (counted.noise_std, counted.users) if counted else (0.0, asked.users)
-    left_open = mean_variance(statistics, noise, users, plan.count_scale)
+    left_open = mean_variance(statistics, noise, users, plan.count_scale, mean_sd(model.catalogue))
+    scale = row_scale(float(statistics.weight.sum()), users, plan.count_scale)
+    chance = variance_of_gradients(model.catalogue, scale)
     place = np.full(len(statistics.weight), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     block = ItemBlock.zeros(len(rows), factors)
@@ -138,6 +154,7 @@ def train_items(
             statistics.take(rows),
             preference=preference,
             offset_variance=left_open[rows],
+            gradient_variance=chance,
         )
         deltas = np.zeros((len(place), 1 + factors))
         deltas[rows] = block.deltas

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shared.catalogue import Catalogue
 from shared.model.prior import Prior, feature_covariance
 from shared.model.statistics import CLAMP, ItemStatistics
 from shared.model.tasks import UserTasks, item_gradient
@@ -23,7 +24,10 @@ from shared.schema import Floats
 OFFSET_SD, FACTOR_SD = 0.05, 0.15
 """Prior standard deviations of an item's offset, beside what `item_sums` left open, and factors."""
 GRADIENT_VARIANCE = 0.12
-"""Variance of one person's gradient per unit of item weight; .10 without privacy."""
+"""Variance of one person's gradient per unit of item weight."""
+GRADIENT_VARIANCE_BARE = 1.2
+"""The same, per unit of row scale, where the catalogue tells no items apart: nothing but chance is
+left in a residual there, and the shorter the histories, the more one person weighs."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,18 @@ def item_counts(statistics: ItemStatistics, factors: int) -> Floats:
     """Effective counts of each coordinate, (I, 1 + k): ĉ, then ĉ · .8 / j^.8 for factor j."""
     fall = 0.8 / np.arange(1, factors + 1) ** 0.8
     return np.asarray(statistics.weight[:, None] * np.concatenate([[1.0], fall]))
+
+
+def variance_of_gradients(catalogue: Catalogue, scale: float) -> float:
+    """Give the variance of one person's gradient per unit of item weight.
+
+    Args:
+        catalogue: Public.
+        scale: Typical scale of one row, see `row_scale`.
+    """
+    if catalogue.tells_items_apart:
+        return GRADIENT_VARIANCE
+    return GRADIENT_VARIANCE_BARE * scale
 
 
 def item_step(
