@@ -127,7 +127,7 @@ def _known(books: Books, encoder: str) -> dict[str, str]:
 
 def _encode(texts: list[str], encoder: str) -> npt.NDArray[np.float32] | None:
     """Encode private texts without any cache; None where the encoder is missing or another."""
-    from client.encoder import CHARACTERS, load_encoder
+    from shared.text.encoder import CHARACTERS, load_encoder
 
     try:
         found = load_encoder(CHARACTERS if encoder.startswith(CHARACTERS) else "default")

@@ -20,9 +20,9 @@ from typing import Literal
 
 import click
 
-from client.encoder import default_weights
 from shared import TELEMETRY_OFF
 from shared.errors import EnvironmentFault
+from shared.text.encoder import default_weights
 
 GIB = 2**30
 DISK_FLOOR = 1 * GIB

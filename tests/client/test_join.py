@@ -12,7 +12,6 @@ import pytest
 import privet
 from client import join as joining
 from client.device import Device
-from client.encoder import load_encoder
 from client.keeper import DeviceDoor
 from server.plan import Plan, make_plan
 from shared.catalogue import Catalogue, save_catalogue
@@ -24,6 +23,7 @@ from shared.model.view import ItemSumsView
 from shared.privacy.canonical import digest, sign
 from shared.privacy.door import Contribution
 from shared.privacy.policy import Policy, RoundConfig
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from tests.federation.made import OFFICER, SERVER, policy_for, public
 

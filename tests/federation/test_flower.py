@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from client.encoder import load_encoder
 from server.operate import covered_plan
 from shared.features import build_catalogue, item_text
 from shared.flower import quiet_flower
 from shared.ledger.replay import replay
 from shared.model.file import load_model
 from shared.model.history import History
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from simulation.deployed import Server
 from tests.federation.street import found, neighbourhood
