@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from client.comments import OwnComments, PublicComment
+from client.comments import OwnComments
 from client.owner import Owner
 from client.scoring import Scorer
+from shared.comments_file import PublicComment
 from shared.errors import EnvironmentFault
 from shared.model.history import History
 from shared.model.released import SharedModel

@@ -37,7 +37,9 @@ from shared.errors import DataError, EnvironmentFault, UsageError, VerificationE
 
 MAGIC = b"privet-export/1\n"
 CATALOGUE, MODEL, COMMENTS = "catalogue.safetensors", "model.safetensors", "comments.csv"
-PUBLIC = (CATALOGUE, MODEL, COMMENTS)
+PUBLISHED = "comments.safetensors"
+"""Public comments as a server releases them; they take the place of a table given at the start."""
+PUBLIC = (CATALOGUE, MODEL, COMMENTS, PUBLISHED)
 TABLES = "tables.json"
 MIN_PASSPHRASE = 8
 _HEADER = struct.Struct(">16sII")
@@ -173,7 +175,7 @@ def erase(folder: Path, *, locked: bool = False) -> None:
             KEY_FILE,
             *PUBLIC,
             *(file.name for file in folder.glob("vectors-*.safetensors")),
-            f"{MODEL}.next",
+            *(f"{name}.next" for name in PUBLIC),
             LOCK,
         ):
             (folder / name).unlink(missing_ok=True)

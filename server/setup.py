@@ -84,6 +84,7 @@ def draft(folder: OperatorFolder, plan: Plan) -> Policy:
             min_survivors_above=min(above, Fraction(2, 3)),
             trusts=("distributed",),
         ),
+        text_alpha=Fraction(config.text_alpha).limit_denominator(1000),
     )
 
 

@@ -110,6 +110,10 @@ class MemoryDevice:
         self.kept[row] = replace(self.kept[row], published=True)
         return self.kept[row]
 
+    def withdraw(self, row: int) -> Entry:
+        self.kept[row] = replace(self.kept[row], published=False)
+        return self.kept[row]
+
     def hide(self, row: int, *, undo: bool = False) -> None:
         if undo:
             self.unwanted.remove(row)

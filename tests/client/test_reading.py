@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from client.comments import OwnComments, PublicComment
+from client.comments import OwnComments
 from client.reading import (
     CHARACTER_SIZE,
     comment_interest,
@@ -18,6 +18,7 @@ from client.reading import (
     readable,
     worth_reading,
 )
+from shared.comments_file import PublicComment
 from shared.errors import UsageError
 from shared.text.encoder import CharacterEncoder
 from shared.text.vector_cache import VectorCache

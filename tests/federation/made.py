@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A federation on the table: real door, secure sums and ledger; no network, no sealed store."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from hashlib import sha256
@@ -28,6 +28,7 @@ from shared.privacy.canonical import Signed, digest, sign
 from shared.privacy.door import Charge, Contribution, authorise, release
 from shared.privacy.noise import RandomSource
 from shared.privacy.policy import DeviceState, Floor, Policy, RoundConfig
+from shared.publication import Statement
 
 RUN = "5e" * 16
 
@@ -66,6 +67,7 @@ def policy_for(plan: Plan, users: int, spare: int = 1) -> Policy:
         delta=Fraction(1, 10**6),
         queries=tuple(r.query.name for r in plan.releases),
         floor=floor,
+        text_alpha=Fraction(7, 10),
     )
 
 
@@ -122,8 +124,17 @@ class PaperDoor:
     def abort(self, session: str) -> None:
         self.aborted.append(session)
 
-    def take_model(self, data: bytes) -> None:
-        self.model = data
+    def held(self) -> tuple[str, str]:
+        return "", ""
+
+    def take_release(self, model: bytes, catalogue: bytes | None, comments: bytes | None) -> None:
+        self.model = model
+
+    def statements(self, run: str, held: int) -> tuple[Statement, ...]:
+        return ()
+
+    def published(self, numbers: Sequence[int]) -> None:
+        raise AssertionError("nothing was published")
 
 
 @dataclass
