@@ -8,6 +8,7 @@ post-processing; the ledger lists the longer model as a release of the same sums
 """
 
 import json
+from dataclasses import dataclass
 
 from server.book import Book
 from server.folder import UPDATED, OperatorFolder
@@ -20,7 +21,15 @@ from shared.model.released import SharedModel
 CARRIED = "carried.json"
 
 
-def carry(folder: OperatorFolder, model: SharedModel, name: str, book: Book) -> str:
+@dataclass(frozen=True)
+class Released:
+    """SHA-256 of the files that go out together."""
+
+    model: str
+    catalogue: str
+
+
+def carry(folder: OperatorFolder, model: SharedModel, name: str, book: Book) -> Released:
     """Put the model for the newest catalogue in place, and into the ledger where it is another.
 
     Args:
@@ -30,19 +39,20 @@ def carry(folder: OperatorFolder, model: SharedModel, name: str, book: Book) -> 
         book: The open ledger.
 
     Returns:
-        SHA-256 of the model file for the newest catalogue.
+        The model for the newest catalogue, and that catalogue.
     """
+    listed = folder.publish(folder.newest_file.read_bytes())  # an update may come any moment
     if (folder.path / UPDATED).exists():
-        name = _carried(folder, model, name)
+        name = _carried(folder, model, name, listed)
         book.carry(name)
     replace_file(folder.path / "model.safetensors", (folder.files / name).read_bytes())
-    return name
+    return Released(name, listed)
 
 
-def _carried(folder: OperatorFolder, model: SharedModel, name: str) -> str:
+def _carried(folder: OperatorFolder, model: SharedModel, name: str, listed: str) -> str:
     """Return the name of the carried file; one is made once, so that a restart names the same."""
-    catalogue, _, version = load_catalogue(folder.newest_file)
-    path, source = folder.path / CARRIED, {"model": name, "catalogue": version}
+    catalogue, _, _ = load_catalogue(folder.files / listed)
+    path, source = folder.path / CARRIED, {"model": name, "catalogue": listed}
     if path.exists():
         told = json.loads(path.read_bytes())
         made = told.pop("file")

@@ -13,7 +13,7 @@ from typing import Protocol
 from server import enrolment
 from server.asking import Asking, Exchange
 from server.book import Book
-from server.carrying import carry
+from server.carrying import Released, carry
 from server.comments import publish_comments
 from server.folder import OperatorFolder, Seat
 from server.plan import Plan, Release, make_plan
@@ -77,12 +77,12 @@ def operate(
             sleep=sleep,
         )
         model = train(catalogue, plan, between(folder, post, asking))
-        name = carry(folder, model, asking.finish(save_model(model)), book)
+        released = carry(folder, model, asking.finish(save_model(model)), book)
         gather(folder, post, enrolment.directory(folder))
         comments = publish_comments(folder, enrolment.directory(folder), book)
-    log.info("released %s after %d rounds", name, len(list(asking.shelf)))
-    announce(folder, post, name, comments)
-    return name
+    log.info("released %s after %d rounds", released.model, len(list(asking.shelf)))
+    announce(folder, post, released, comments)
+    return released.model
 
 
 def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
@@ -98,15 +98,15 @@ def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
     return ask
 
 
-def announce(folder: OperatorFolder, post: Post, model: str, comments: str = "") -> int:
+def announce(folder: OperatorFolder, post: Post, released: Released, comments: str) -> int:
     """Tell the devices that are here what was released; return how many took it.
 
     Who is not here now is told by the next life of the run, or takes it with the next round.
     """
-    run, catalogue = folder.config.run, folder.publish(folder.newest_file.read_bytes())
-    statement = release_statement(run, model, catalogue, comments)
-    message = wire.Release(run, model, catalogue, comments, folder.server_key.sign(statement))
-    devices, config = post.online(enrolment.directory(folder)), folder.config
+    config = folder.config
+    names = (config.run, released.model, released.catalogue, comments)
+    message = wire.Release(*names, folder.server_key.sign(release_statement(*names)))
+    devices = post.online(enrolment.directory(folder))
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)
     log.info("%d of %d devices took the model", taken, len(enrolment.directory(folder)))
