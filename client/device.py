@@ -378,6 +378,10 @@ class Device:
         at = now_s() if now is None else now
         return door.answer(self._books, self._owner(), config, view, session, at)
 
+    def closed(self) -> Refusal | None:
+        """Return why the device answers nothing at all now, None where it does."""
+        return door.closed_for(self._books.settings)
+
     @property
     def signing_key(self) -> Ed25519PrivateKey:
         """The device's own key: signs its receipts and what it says in a secure sum."""

@@ -137,13 +137,14 @@ class Diary:
         """Delete a rating, its comment and all that was noted of the item, as if never there.
 
         What was published of it is withdrawn.
+        The vector of the last answer goes as well, with the bytes that were made of it.
 
         Raises:
             DataError: the item was not rated.
         """
         item, event = self._item(row), self._rated(row)
         acts = [record for record in self._books.store.table("acts") if record["item"] != item]
-        events = without(self._books.events, item)
+        events, outbox = without(self._books.events, item), self._books.outbox
         hidden = tuple(other for other in self._books.settings.hidden if other != item)
         self._free_to_change()
         chain = self._books.chain
@@ -151,6 +152,7 @@ class Diary:
         self._books.commit(
             settings=replace(self._books.settings, hidden=hidden),
             events=events,
+            outbox=None if outbox is None else {**outbox, "residues": "", "vector": None},
             chain=chain if withdrawn else None,
             tables={"acts": acts, "vectors": pruned(self._books, events), **withdrawn},
             scrub=True,

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from client.conditions import Conditions
-from client.custody import read_custody
+from client.custody import CUSTODY, read_custody
 from client.shell import Folder, FormatOption, given_passphrase
-from shared.errors import UsageError
+from shared.errors import DataError, UsageError
 from shared.flower import quiet_flower
+from shared.terminal import harmless
 
 
 def join_(
@@ -23,6 +24,9 @@ def join_(
     demo: Annotated[
         bool, typer.Option(help="Accept a policy with too little protection, with made-up ratings.")
     ] = False,
+    officer: Annotated[
+        str, typer.Option(help="The officer's public key as you were told it; another is refused.")
+    ] = "",
     custody: Annotated[
         str,
         typer.Option(help="Of a new device's key: auto, credential, passphrase or file."),
@@ -32,9 +36,9 @@ def join_(
     """Show what a federation asks, and take part in it if the owner says so."""
     from client.join import join, read_offer
 
-    offer = read_offer(invitation)
+    offer = read_offer(invitation, officer)
     for line in offer.words():
-        typer.echo(line, err=True)
+        typer.echo(harmless(line), err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(
@@ -59,6 +63,11 @@ def run_(
     style: FormatOption = "text",
 ) -> None:
     """Take part in rounds until it is stopped; the owner's other commands work meanwhile."""
+    if not (folder / CUSTODY).exists():
+        raise DataError(
+            f"{folder} must hold a device, got none.",
+            hint="`privet client join DIR --invitation FILE` makes one that takes part.",
+        )
     quiet_flower(folder / "flower")
     from client.run import resident
 

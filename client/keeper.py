@@ -50,6 +50,10 @@ class DeviceDoor:
         """Charge, write it down, release; or say why not."""
         return self.act(lambda device: device.answer(config, view, session))
 
+    def closed(self) -> Refusal | None:
+        """Return why the device answers nothing at all now, None where it does."""
+        return self.act(lambda device: device.closed())
+
     def catalogue(self) -> Catalogue:
         """Return the catalogue that the device holds; public, read once."""
         if self._catalogue is None:

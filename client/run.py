@@ -152,8 +152,10 @@ class Resident:
             self._rounds.drop()
             return True
         self._stop.wait(left)
-        self._line.send(reply)
-        self._rounds.delivered(read(reply))
+        try:
+            self._line.send(reply)
+        finally:  # a part of it may be there, whatever went wrong
+            self._rounds.delivered(read(reply))
         return True
 
     def _pause(self) -> float:

@@ -37,7 +37,7 @@ from shared.errors import (
     StoreLocked,
     VerificationError,
 )
-from shared.model.view import View
+from shared.model.view import View, query_of
 from shared.model.view_file import load_view
 from shared.privacy.canonical import Signed, verified
 from shared.privacy.door import Contribution
@@ -47,9 +47,17 @@ from shared.publication import Statement, pack, question_statement
 from shared.round_terms import terms_of
 from shared.secagg.device import Device as Masking
 from shared.secagg.keys import Random, os_random
+from shared.secagg.messages import Kind
 from shared.secagg.refusals import ProtocolRefusal
 from shared.secagg.terms import Enrolment, Identity
 
+ASKED_BY = {
+    "share": Kind.ROSTER,
+    "mask": Kind.DELIVERY,
+    "consent": Kind.SURVIVORS,
+    "unmask": Kind.AGREEMENT,
+}
+"""What each stage is asked with: a masked vector never leaves under another stage's name."""
 Fetch = Callable[[str], bytes]
 """Returns the public file with this SHA-256, whole, or raises NetworkError."""
 
@@ -59,6 +67,9 @@ class Door(Protocol):
 
     def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
         """Charge, write it down, release; or say why not."""
+
+    def closed(self) -> Refusal | None:
+        """Return why the device answers nothing at all now, None where it does."""
 
     def catalogue(self) -> Catalogue:
         """Return the catalogue that the device holds; public."""
@@ -231,6 +242,7 @@ class Rounds:
             name = self._member.identity.name.hex()
             self._from_server(question, question_statement(question.run, name, question.held))
             self.drop()
+            self._look_closed()
             found = self._door.statements(question.run, question.held)
             self._told = tuple(one.number for one in found)
             return wire.Publication(question.run, pack(found))
@@ -264,12 +276,17 @@ class Rounds:
 
     def _open(self, opening: wire.Opening) -> wire.Message:
         """Check all that is public, then pass the door and advertise round keys."""
-        if self._live is None or self._live.round != opening.round:
-            self._live = self._charged(opening)
-        if self._live.config != opening.config:
+        live = self._live
+        if live is not None and opening.round < live.round:
+            raise Refusal("a round must come after the one under way, and is older.")
+        if live is None or opening.round > live.round:
+            self._live = live = self._charged(opening)
+        else:
+            self._look_closed()
+        if live.config != opening.config:
             raise ProtocolRefusal("a round must be asked once, with one configuration.")
-        body = self._live.masking.advertise()
-        return wire.Advert(opening.run, opening.round, opening.attempt, body, self._live.receipt)
+        body = live.masking.advertise()
+        return wire.Advert(opening.run, opening.round, opening.attempt, body, live.receipt)
 
     def _charged(self, opening: wire.Opening) -> _Live:
         """Begin a round: from here on it is charged, whatever becomes of it."""
@@ -278,6 +295,8 @@ class Rounds:
         if config is None or config.round != opening.round:
             raise PolicyError("a round must be signed by the policy's server.")
         view = load_view(self._whole(config.model_hash), self._door.catalogue)
+        if query_of(view) != config.query.name:
+            raise PolicyError("a round must come with the view of its own query.")
         directory = read_directory(
             self._whole(opening.directory), self._member.run, self._member.server_key
         )
@@ -292,10 +311,14 @@ class Rounds:
         answer = self._door.answer(signed, view, session)
         if isinstance(answer, Refusal):
             raise answer
-        masking = Masking(
-            terms, enrolment, identity, from_residues(answer.residues), random=self._random
-        )
-        receipt = self._door.commitment(session)
+        try:
+            vector = from_residues(answer.residues)
+            masking = Masking(terms, enrolment, identity, vector, random=self._random)
+            receipt = self._door.commitment(session)
+        except Exception:
+            with suppress(StoreLocked):
+                self._door.abort(session)
+            raise
         return _Live(opening.config, config.round, session, masking, receipt)
 
     def _continue(self, question: wire.Question) -> wire.Message:
@@ -303,10 +326,19 @@ class Rounds:
         live = self._live
         if live is None or live.round != question.round:
             raise _NotReady
+        if question.body[:1] != bytes([ASKED_BY[question.stage]]):
+            raise ProtocolRefusal("a stage must be asked with its own message.")
+        self._look_closed()
         body = live.masking.answer(question.body)
         if question.stage == "mask":
             return wire.Contribution(question.run, question.round, question.attempt, body)
         return wire.Answer(question.run, question.round, question.stage, question.attempt, body)
+
+    def _look_closed(self) -> None:
+        """Leave the round under way where the owner paused, left or moved meanwhile."""
+        if self._door.closed() is not None:
+            self.drop()
+            raise _Paused
 
     def _whole(self, name: str) -> bytes:
         """Fetch a public file and check it by its hash."""
@@ -318,6 +350,10 @@ class Rounds:
 
 class _NotReady(Exception):
     """The device has nothing to answer with: it restarted, or the file is not there yet."""
+
+
+class _Paused(Exception):
+    """The owner wants nothing to leave."""
 
 
 class _NotEnrolled(Exception):
@@ -333,6 +369,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (DataError, "policy refused"),
     (Refusal, "round refused"),
     (_NotEnrolled, "not enrolled"),
+    (_Paused, "paused"),
     (NetworkError, "not ready"),
 )
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from server import enrolment, setup
-from server.folder import Deployment, OperatorFolder
+from server.folder import Deployment, OperatorFolder, read_draft, read_signed
 from server.keys import read_signing_key, write_secret
 from server.rounds import RoundShelf
 from shared.catalogue import load_catalogue
@@ -29,6 +29,7 @@ from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
 from shared.ledger.replay import replay
 from shared.privacy.accountant import epsilon
+from shared.terminal import harmless, harmless_json
 
 server = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +52,10 @@ STOP_TIMEOUT_S = 60.0
 
 def tell(style: Style, facts: dict[str, Any], *lines: str) -> None:
     """Print a result: one JSON object, or lines."""
-    typer.echo(json.dumps(facts, ensure_ascii=False) if style == "json" else "\n".join(lines))
+    if style == "json":
+        typer.echo(harmless_json(json.dumps(facts, ensure_ascii=False)))
+    else:
+        typer.echo(harmless("\n".join(lines)))
 
 
 def progress(line: str) -> None:
@@ -164,13 +168,13 @@ def policy_check(
     file: Annotated[Path, typer.Argument(help="policy.json")], style: Format = "text"
 ) -> None:
     """Say in words what a policy promises, and whether it is signed."""
-    folder = OperatorFolder(file.parent)
-    draft, floor = folder.draft, folder.draft.floor
+    draft = read_draft(file)
+    floor = draft.floor
     spent = epsilon(floor.rho_cap, float(draft.delta))
-    worst = epsilon(floor.rho_round_max * floor.min_noise_shares, float(draft.delta))
-    signed = (file.parent / "policy.sig").exists()
+    worst = epsilon(floor.rho_round_max * draft.shares_max, float(draft.delta))
+    signed = file.with_suffix(".sig").exists()
     if signed:
-        folder.signed_policy  # noqa: B018 - refuses a wrong signature
+        read_signed(file)
     tell(
         style,
         {
@@ -401,7 +405,8 @@ def backup(
     with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
         for path in sorted(found.path.rglob("*")):
             inside = path.relative_to(found.path)
-            if path.is_file() and (inside.parts[0] != "flower" or path == copy):
+            ours = inside.parts[0] != "flower" or path == copy
+            if path.is_file() and ours and path != out.resolve():
                 archive.add(path, arcname=str(inside))
     copy.unlink(missing_ok=True)
     tell(style, {"archive": str(out)}, f"Wrote {out}: keep it as secret as the keys in it.")

@@ -142,6 +142,9 @@ class Slow:
     def __init__(self, count: int) -> None:
         self.now, self.count = 0.0, count
 
+    def closed(self) -> None:
+        return None
+
     def statements(self, run: str, held: int) -> tuple[Statement, ...]:
         self.now += self.count
         return tuple(Statement(n + 1, "item", "text", b"s") for n in range(self.count))
