@@ -86,6 +86,11 @@ class PaperDoor:
         self.paused = False
         self.now_s = 1_000_000
         self.model = b""
+        self.listed: bytes | None = None
+        self.spoken: bytes | None = None
+        self.told: tuple[Statement, ...] = ()
+        """What the owner published."""
+        self.uploaded: list[int] = []
         self.released: dict[int, np.ndarray] = {}
         self.salt = sha256(id(self).to_bytes(8, "big")).digest()
 
@@ -132,13 +137,13 @@ class PaperDoor:
         return "", ""
 
     def take_release(self, model: bytes, catalogue: bytes | None, comments: bytes | None) -> None:
-        self.model = model
+        self.model, self.listed, self.spoken = model, catalogue, comments
 
     def statements(self, run: str, held: int) -> tuple[Statement, ...]:
-        return ()
+        return tuple(one for one in self.told if one.number > held)
 
     def published(self, numbers: Sequence[int]) -> None:
-        raise AssertionError("nothing was published")
+        self.uploaded.extend(numbers)
 
 
 @dataclass
