@@ -33,6 +33,8 @@ from shared.schema import Floats
 
 log = logging.getLogger("privet.server")
 CODE = "privet 0.1.0"
+SOON_S = 5.0
+"""What a device may be late with between two rounds, when it looks for messages often."""
 
 
 class Post(Exchange, Protocol):
@@ -88,11 +90,14 @@ def operate(
 def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
     """Ask as `asking` does, and after each round that was run ask what owners published."""
 
+    config = folder.config
+    soon = min(config.stage_s, config.answer_after_ms / 1000 + SOON_S)
+
     def ask(release: Release, server_round: int, view: View) -> Floats:
         before = asking.shelf.last
         total = asking.ask(release, server_round, view)
         if asking.shelf.last != before:
-            gather(folder, post, asking.directory)
+            gather(folder, post, asking.directory, deadline_s=soon)
         return total
 
     return ask

@@ -99,13 +99,21 @@ class Publications:
         return list(found)
 
 
-def gather(folder: OperatorFolder, exchange: Exchange, directory: Mapping[bytes, bytes]) -> Taken:
+def gather(
+    folder: OperatorFolder,
+    exchange: Exchange,
+    directory: Mapping[bytes, bytes],
+    *,
+    deadline_s: float | None = None,
+) -> Taken:
     """Ask every enrolled device that is here what its owner published; never inside a round.
 
     Args:
         folder: The operator's.
         exchange: The way to devices.
         directory: Device id to Ed25519 key, of the devices that are not revoked.
+        deadline_s: How long it is waited for; as for any stage where left out. Who is late is
+            asked again the next time.
     """
     shelf, config = Publications(folder.publications), folder.config
     items = frozenset(folder.newest_catalogue[0].item_ids)
@@ -113,7 +121,7 @@ def gather(folder: OperatorFolder, exchange: Exchange, directory: Mapping[bytes,
     for _ in range(ASKS_MAX):
         questions = {name: _question(folder, shelf, config.run, name) for name in left}
         left = set()
-        for name, reply in exchange.ask("query.publish", questions, config.stage_s):
+        for name, reply in exchange.ask("query.publish", questions, deadline_s or config.stage_s):
             try:
                 found = (
                     shelf.take(name.hex(), directory[name], reply, config.run, items)
