@@ -89,7 +89,6 @@ def operate(
 
 def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
     """Ask as `asking` does, and after each round that was run ask what owners published."""
-
     config = folder.config
     soon = min(config.stage_s, config.answer_after_ms / 1000 + SOON_S)
 
