@@ -33,7 +33,7 @@ from shared.schema import Floats
 
 log = logging.getLogger("privet.server")
 CODE = "privet 0.1.0"
-SOON_S = 5.0
+SOON_S = 2.0
 """What a device may be late with between two rounds, when it looks for messages often."""
 
 
