@@ -27,7 +27,7 @@ COMMANDS = {
     "config": ("simulation.cli:config", "Show the configuration, or its JSON Schema."),
     "doctor": (
         "simulation.doctor:doctor",
-        "Check this machine: versions, memory, telemetry, weights.",
+        "Check this machine, an operator's folder or a device's.",
     ),
     "version": (
         "simulation.doctor:version",

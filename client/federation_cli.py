@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`privet client join` and `run`: the two commands of a device that need a server."""
 
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from client.custody import CUSTODY, read_custody
 from client.shell import Folder, FormatOption, given_passphrase
 from shared.errors import DataError, UsageError
 from shared.flower import quiet_flower
+from shared.logs import LogStyle, log_to_stderr
 from shared.terminal import harmless
 
 
@@ -60,6 +60,9 @@ def run_(
     on_power: Annotated[
         bool, typer.Option("--on-power", help="Take part only while no battery is used.")
     ] = False,
+    log_format: Annotated[
+        LogStyle, typer.Option("--log-format", help="Log lines for people, or JSON, one a line.")
+    ] = "text",
     style: FormatOption = "text",
 ) -> None:
     """Take part in rounds until it is stopped; the owner's other commands work meanwhile."""
@@ -71,7 +74,7 @@ def run_(
     quiet_flower(folder / "flower")
     from client.run import resident
 
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to_stderr(log_format)
     allowed = Conditions.of(hours, on_power=on_power)
     device = resident(folder, passphrase=_passphrase(folder, ""), free=allowed.free)
     for word in (signal.SIGTERM, signal.SIGINT):

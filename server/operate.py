@@ -25,6 +25,7 @@ from shared.catalogue import Catalogue
 from shared.enrolment import release_statement
 from shared.errors import CohortTooSmall, PolicyError
 from shared.ledger.chain import LedgerWriter
+from shared.logs import fields
 from shared.model.file import save_model
 from shared.model.view import View
 from shared.privacy.canonical import digest
@@ -82,9 +83,10 @@ def operate(
         released = carry(folder, model, asking.finish(save_model(model)), book)
         gather(folder, post, enrolment.directory(folder))
         comments = publish_comments(folder, enrolment.directory(folder), book)
-    log.info("released %s after %d rounds", released.model, len(list(asking.shelf)))
+    name, count = released.model, len(list(asking.shelf))
+    log.info("released %s after %d rounds", name, count, extra=fields(model=name, rounds=count))
     announce(folder, post, released, comments)
-    return released.model
+    return name
 
 
 def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
@@ -113,7 +115,10 @@ def announce(folder: OperatorFolder, post: Post, released: Released, comments: s
     devices = post.online(enrolment.directory(folder))
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)
-    log.info("%d of %d devices took the model", taken, len(enrolment.directory(folder)))
+    users = len(enrolment.directory(folder))
+    log.info(
+        "%d of %d devices took the model", taken, users, extra=fields(taken=taken, users=users)
+    )
     return taken
 
 
@@ -151,7 +156,9 @@ def enrol(folder: OperatorFolder, post: Post, sleep: Callable[[float], None]) ->
         answers = post.enrol(open_seats, enrolment.question(folder), config.stage_s)
         new = [seat for seat, answer in answers if enrolment.take(seat, answer, policy_hash)]
         if new:
-            log.info("enrolled %d of %d devices", here + len(new), users)
+            here += len(new)
+            known = fields(enrolled=here, users=users)
+            log.info("enrolled %d of %d devices", here, users, extra=known)
             continue
         if _begun(folder):  # who comes late is asked again by the next life
             return
