@@ -14,7 +14,6 @@ import numpy as np
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from client.encoder import load_encoder
 from server.folder import OperatorFolder
 from shared.config import RunConfig
 from shared.errors import UsageError
@@ -22,6 +21,7 @@ from shared.features import build_catalogue, item_text
 from shared.ledger.replay import replay
 from shared.model.file import load_model
 from shared.privacy.accountant import epsilon
+from shared.text.encoder import load_encoder
 from simulation.baselines import UserMean
 from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor, devices_of
