@@ -156,6 +156,7 @@ class Resident:
         left = self._rounds.since + self._beat.answer_after_s - self._clock()
         if left < 0:
             self._rounds.drop()
+            self._settle()
             return True
         self._stop.wait(left)
         try:
@@ -163,7 +164,16 @@ class Resident:
         finally:  # a part of it may be there, whatever went wrong
             self._rounds.delivered(read(reply))
         _tell(read(reply))
+        self._settle()
         return True
+
+    def _settle(self) -> None:
+        """Look again at a set instant: what follows an answer may take as long as its owner rated.
+
+        Looks stand on a grid of `fast_s` from the question on; so does that of a late device.
+        """
+        over = (self._clock() - self._rounds.since) % self._beat.fast_s
+        self._stop.wait(self._beat.fast_s - over)
 
     def _pause(self) -> float:
         """Return how long to wait before the next look."""
@@ -221,7 +231,7 @@ def resident(
     return Resident(
         str(folder.resolve()),
         Fleet(invitation.address, invitation.ca.encode(), transport, node_id=node, line=line),
-        Rounds(member, door, files.fetch),
+        Rounds(member, door, files.fetch, discard=files.discard),
         replace(beat or Beat(), answer_after_s=invitation.answer_after_ms / 1000),
         free=free,
         keep_node=keep_node,

@@ -13,23 +13,29 @@ from typing import Protocol
 from server import enrolment
 from server.asking import Asking, Exchange
 from server.book import Book
+from server.carrying import Released, carry
+from server.comments import publish_comments
 from server.folder import OperatorFolder, Seat
-from server.plan import Plan, make_plan
+from server.plan import Plan, Release, make_plan
+from server.publications import gather
 from server.rounds import RoundShelf
-from server.training import train
+from server.training import Ask, train
 from shared import wire
-from shared.atomic import replace_file
 from shared.catalogue import Catalogue
 from shared.enrolment import release_statement
 from shared.errors import CohortTooSmall, PolicyError
 from shared.ledger.chain import LedgerWriter
 from shared.logs import fields
 from shared.model.file import save_model
+from shared.model.view import View
 from shared.privacy.canonical import digest
 from shared.privacy.policy import Policy
+from shared.schema import Floats
 
 log = logging.getLogger("privet.server")
 CODE = "privet 0.1.0"
+SOON_S = 2.0
+"""What a device may be late with between two rounds, when it looks for messages often."""
 
 
 class Post(Exchange, Protocol):
@@ -60,35 +66,52 @@ def operate(
     plan = covered_plan(folder, catalogue, policy)
     enrol(folder, post, sleep)
     with LedgerWriter.open(folder.path / "ledger", folder.server_key) as writer:
+        book = Book(writer, policy, run=config.run, code=CODE)
         asking = Asking(
             run=config.run,
             policy_hash=digest(policy),
             key=folder.server_key,
             directory=enrolment.directory(folder),
             shelf=RoundShelf(folder.path / "rounds"),
-            book=Book(writer, policy, run=config.run, code=CODE),
+            book=book,
             publish=folder.publish,
             exchange=post,
             pace=config.pace,
             sleep=sleep,
         )
-        model = save_model(train(catalogue, plan, asking.ask))
-        name = asking.finish(model)
-        replace_file(folder.path / "model.safetensors", model)
-    count = len(list(asking.shelf))
+        model = train(catalogue, plan, between(folder, post, asking))
+        released = carry(folder, model, asking.finish(save_model(model)), book)
+        gather(folder, post, enrolment.directory(folder))
+        comments = publish_comments(folder, enrolment.directory(folder), book)
+    name, count = released.model, len(list(asking.shelf))
     log.info("released %s after %d rounds", name, count, extra=fields(model=name, rounds=count))
-    announce(folder, post, name)
+    announce(folder, post, released, comments)
     return name
 
 
-def announce(folder: OperatorFolder, post: Post, model: str) -> int:
-    """Tell the devices that are here of a released model; return how many took it.
+def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
+    """Ask as `asking` does, and after each round that was run ask what owners published."""
+    config = folder.config
+    soon = min(config.stage_s, config.answer_after_ms / 1000 + SOON_S)
+
+    def ask(release: Release, server_round: int, view: View) -> Floats:
+        before = asking.shelf.last
+        total = asking.ask(release, server_round, view)
+        if asking.shelf.last != before:
+            gather(folder, post, asking.directory, deadline_s=soon)
+        return total
+
+    return ask
+
+
+def announce(folder: OperatorFolder, post: Post, released: Released, comments: str) -> int:
+    """Tell the devices that are here what was released; return how many took it.
 
     Who is not here now is told by the next life of the run, or takes it with the next round.
     """
     config = folder.config
-    signature = folder.server_key.sign(release_statement(config.run, model))
-    message = wire.Release(config.run, model, signature)
+    names = (config.run, released.model, released.catalogue, comments)
+    message = wire.Release(*names, folder.server_key.sign(release_statement(*names)))
     devices = post.online(enrolment.directory(folder))
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)
