@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from client.comments import OwnComments
+from client.device import Device
 from client.owner import Owner
 from client.scoring import Scorer
 from shared.comments_file import PublicComment
@@ -172,6 +173,21 @@ def encode_public(public: Sequence[PublicComment], encoder: str, cache: VectorCa
     except EnvironmentFault:
         return 0
     return len(new)
+
+
+def read_by_encoder(device: Device) -> int:
+    """Read what nobody has read yet with the catalogue's encoder; may import torch.
+
+    Vectors of the owner's comments are sealed in the store, those of public ones cached beside it.
+
+    Returns:
+        How many texts were encoded; 0 where that encoder is not installed, or all are known.
+    """
+    encoder = device.basis.encoder
+    cache = public_cache(device.folder, encoder)
+    if cache is None or not device.public_comments or device.standing().moved:
+        return 0
+    return device.encode_comments() + encode_public(device.public_comments, encoder, cache)
 
 
 def public_cache(folder: Path, encoder: str) -> VectorCache | None:
