@@ -23,7 +23,7 @@ from server import enrolment, setup
 from server.folder import Deployment, OperatorFolder, read_draft, read_signed
 from server.keys import read_signing_key, write_secret
 from server.rounds import RoundShelf
-from shared.enrolment import write_invitation
+from shared.enrolment import DEVICE_RHO_CAP, rounds_within, write_invitation
 from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
 from shared.ledger.replay import replay
@@ -122,6 +122,7 @@ def policy_check(
     floor = draft.floor
     spent = epsilon(floor.rho_cap, float(draft.delta))
     worst = epsilon(floor.rho_round_max * draft.shares_max, float(draft.delta))
+    answered = rounds_within(draft, DEVICE_RHO_CAP)
     signed = file.with_suffix(".sig").exists()
     if signed:
         read_signed(file)
@@ -137,6 +138,7 @@ def policy_check(
             "delta": float(draft.delta),
             "participations_max": floor.participations_max,
             "min_noise_shares": floor.min_noise_shares,
+            "rounds_within_device_cap": answered,
             "signed": signed,
         },
         f"{draft.operator}, run {draft.run}: {draft.users} devices, at most "
@@ -145,6 +147,11 @@ def policy_check(
         f"ε {spent:.2f} at δ {float(draft.delta):.0e} when all is used; at least "
         f"{floor.min_noise_shares} honest noise shares in each sum.",
         f"Against an operator who makes up all other devices: ε {worst:.1f} for one round.",
+        f"warning: devices spend at most ρ = {float(DEVICE_RHO_CAP):g} in their life unless their "
+        f"owners say otherwise; this policy may ask {float(floor.rho_cap):.3g}. Such a device "
+        f"surely answers {answered} of {floor.participations_max} rounds."
+        if floor.rho_cap > DEVICE_RHO_CAP
+        else "",
         "DEMO: fewer than 16 noise shares." if floor.demo else "",
         "Signed." if signed else "Not signed.",
     )

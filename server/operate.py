@@ -58,6 +58,13 @@ def operate(
     catalogue = folder.catalogue
     plan = covered_plan(folder, catalogue, policy)
     enrol(folder, post, sleep)
+    file = folder.path / "model.safetensors"
+    released = file.exists()
+
+    def members() -> Mapping[bytes, bytes]:
+        take_seats(folder, post)
+        return enrolment.directory(folder)
+
     with LedgerWriter.open(folder.path / "ledger", folder.server_key) as writer:
         asking = Asking(
             run=config.run,
@@ -70,27 +77,43 @@ def operate(
             exchange=post,
             pace=config.pace,
             sleep=sleep,
+            members=members,
         )
         model = save_model(train(catalogue, plan, asking.ask))
         name = asking.finish(model)
-        replace_file(folder.path / "model.safetensors", model)
+        replace_file(file, model)
     log.info("released %s after %d rounds", name, len(list(asking.shelf)))
-    announce(folder, post, name)
+    announce(folder, post, name, enrolment.directory(folder))
+    if released:
+        welcome(folder, post, name, sleep)
     return name
 
 
-def announce(folder: OperatorFolder, post: Post, model: str) -> int:
-    """Tell the devices that are here of a released model; return how many took it.
+def welcome(folder: OperatorFolder, post: Post, model: str, sleep: Callable[[float], None]) -> None:
+    """Give the model to who joins after the release, while seats are open and time is left."""
+    config, waited = folder.config, 0.0
+    while waited < config.gather_s and any(seat.state == "invited" for seat in folder.seats()):
+        before = enrolment.directory(folder)
+        if take_seats(folder, post):
+            now = enrolment.directory(folder)
+            announce(folder, post, model, {name: now[name] for name in now.keys() - before.keys()})
+            continue
+        sleep(config.pace.look_s)
+        waited += config.pace.look_s
+
+
+def announce(folder: OperatorFolder, post: Post, model: str, among: Mapping[bytes, bytes]) -> int:
+    """Tell those of the devices that are here of a released model; return how many took it.
 
     Who is not here now is told by the next life of the run, or takes it with the next round.
     """
     config = folder.config
     signature = folder.server_key.sign(release_statement(config.run, model))
     message = wire.Release(config.run, model, signature)
-    devices = post.online(enrolment.directory(folder))
+    devices = post.online(among)
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)
-    log.info("%d of %d devices took the model", taken, len(enrolment.directory(folder)))
+    log.info("%d of %d devices took the model", taken, len(among))
     return taken
 
 
@@ -118,19 +141,16 @@ def enrol(folder: OperatorFolder, post: Post, sleep: Callable[[float], None]) ->
     Raises:
         CohortTooSmall: They did not come in time.
     """
-    config, policy_hash, waited = folder.config, digest(folder.draft), 0.0
+    config, waited = folder.config, 0.0
     users = folder.draft.users
     while True:
         here = len(enrolment.directory(folder))
         open_seats = [seat for seat in folder.seats() if seat.state == "invited"]
         if here >= users or (not open_seats and _begun(folder)):
             return
-        answers = post.enrol(open_seats, enrolment.question(folder), config.stage_s)
-        new = [seat for seat, answer in answers if enrolment.take(seat, answer, policy_hash)]
-        if new:
-            log.info("enrolled %d of %d devices", here + len(new), users)
+        if take_seats(folder, post):
             continue
-        if _begun(folder):  # who comes late is asked again by the next life
+        if _begun(folder):  # who comes late is asked again before the next round
             return
         if waited >= config.gather_s:
             raise CohortTooSmall(
@@ -140,6 +160,20 @@ def enrol(folder: OperatorFolder, post: Post, sleep: Callable[[float], None]) ->
             )
         sleep(config.pace.look_s)
         waited += config.pace.look_s
+
+
+def take_seats(folder: OperatorFolder, post: Post) -> int:
+    """Ask once who took the open seats; return how many enrolled, within the policy's devices."""
+    users, here = folder.draft.users, len(enrolment.directory(folder))
+    open_seats = [seat for seat in folder.seats() if seat.state == "invited"][: users - here]
+    if not open_seats:
+        return 0
+    policy_hash = digest(folder.draft)
+    answers = post.enrol(open_seats, enrolment.question(folder), folder.config.stage_s)
+    new = sum(enrolment.take(seat, answer, policy_hash) for seat, answer in answers)
+    if new:
+        log.info("enrolled %d of %d devices", here + new, users)
+    return new
 
 
 def _begun(folder: OperatorFolder) -> bool:
