@@ -23,6 +23,7 @@ from server import enrolment, setup
 from server.folder import Deployment, OperatorFolder, read_draft, read_signed
 from server.keys import read_signing_key, write_secret
 from server.rounds import RoundShelf
+from shared.atomic import replace_file
 from shared.enrolment import DEVICE_RHO_CAP, rounds_within, write_invitation
 from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
@@ -305,7 +306,9 @@ def rounds(folder: Folder, style: Format = "text") -> None:
 
 @server.command()
 def release(folder: Folder, style: Format = "text") -> None:
-    """Show the released model: its file, its hash, its place in the ledger."""
+    """Show the released model, its hash, its place in the ledger; write its card beside it."""
+    from server.card import CARD, card_facts, card_text
+
     found = OperatorFolder(folder)
     path = found.path / "model.safetensors"
     if not path.exists():
@@ -315,11 +318,16 @@ def release(folder: Folder, style: Format = "text") -> None:
         )
     book = replay(found.path / "ledger").book
     entry = book.releases[-1]
+    facts = card_facts(found)
+    text = card_text(facts, found.config.operator, len(found.catalogue))
+    replace_file(found.path / CARD, text.encode())
     tell(
         style,
-        {"file": str(path), "sha256": entry["file"], "round": entry["round"]},
+        {"file": str(path), "sha256": entry["file"], "round": entry["round"], "card": facts},
         f"{path}",
         f"sha256 {entry['file']}, after round {entry['round']}, in the ledger.",
+        "",
+        text,
     )
 
 

@@ -75,7 +75,7 @@ def pairs(seed: int, dropout: float, draws: int) -> list[tuple[float, float]]:
     )
     parts = split(dataset, "random", 0.1, seed)
     devices = devices_of(dataset, parts.known)
-    config = RunConfig(target_epsilon=8.0, dropout=dropout, rounds=4)
+    config = RunConfig(target_epsilon=8.0, dropout=dropout, objective="ratings")
     plan: Plan = make_plan(config, len(devices), catalogue)
     found = []
     for draw in range(draws):

@@ -2,12 +2,14 @@
 """Whole runs of an operator's folder without a network: who joins late, who is replaced."""
 
 import datetime
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import privet
 from client.encoder import load_encoder
 from client.session import Member, Rounds
 from server import enrolment, setup
@@ -19,7 +21,9 @@ from shared.catalogue import Catalogue, save_catalogue
 from shared.enrolment import Invitation, device_name, read_directory
 from shared.errors import UsageError
 from shared.features import build_catalogue, item_text
+from shared.ledger.replay import replay
 from shared.model.history import History
+from shared.privacy.accountant import epsilon
 from shared.privacy.canonical import digest, parse
 from shared.privacy.policy import Policy
 from simulation.dataset import Dataset
@@ -164,3 +168,19 @@ def test_more_seats_than_the_policys_devices_are_refused(
     run(folder, town)
     with pytest.raises(UsageError, match=r"at most the policy's 7 devices, got 7 \+ 1"):
         list(enrolment.invite(folder, 1))
+
+
+def test_release_writes_a_card_whose_figures_are_the_ledgers(
+    folder: OperatorFolder, town: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = run(folder, town)
+    assert privet.main(["server", "release", str(folder.path), "--format", "json"]) == 0
+    card = json.loads(capsys.readouterr().out)["card"]
+    book = replay(folder.path / "ledger").book
+    assert card["model"] == name
+    assert card["epsilon"] == pytest.approx(epsilon(book.rho, float(folder.config.delta)))
+    assert (card["rounds"], card["survivors_min"]) == (book.rounds, USERS)
+    assert card["metrics"] is None
+    text = (folder.path / "MODEL_CARD.md").read_text()
+    assert "| measured quality | not measured |" in text
+    assert f"| ε used | {card['epsilon']:.3f} at" in text
