@@ -26,6 +26,7 @@ from shared.model.history import History
 from shared.privacy.accountant import epsilon
 from shared.privacy.canonical import digest, parse
 from shared.privacy.policy import Policy
+from simulation.audit.facts import gather
 from simulation.dataset import Dataset
 from tests.federation.made import OFFICER, Files, PaperDoor, Village, seeded_key
 
@@ -184,3 +185,19 @@ def test_release_writes_a_card_whose_figures_are_the_ledgers(
     text = (folder.path / "MODEL_CARD.md").read_text()
     assert "| measured quality | not measured |" in text
     assert f"| ε used | {card['epsilon']:.3f} at" in text
+
+
+def test_report_states_what_the_folder_knows_and_nothing_else(
+    folder: OperatorFolder, town: Town
+) -> None:
+    file = folder.path / "config.toml"
+    said = 'region = "Norway"\njustification = "agreed with the owners"\n'
+    file.write_text(said + file.read_text())
+    run(folder, town)
+    fields = {row["name"]: row["value"] for row in gather(folder.path)["fields"]}
+    assert fields["operator"] == "A village"
+    assert fields["region and law"] == "Norway"
+    assert fields["why this ε"] == "agreed with the owners"
+    assert fields["where settings come from"].endswith("config.toml: rounds, budget")
+    assert fields["software"].startswith("privet ")
+    assert fields["valid until"] is None
