@@ -61,7 +61,7 @@ class DeviceDoor:
 
     def commitment(self, session: str) -> str:
         """Return the commitment to the receipt of that charge."""
-        run, number = session.split("/")[:2]
+        run, number, _ = session.rsplit("/", 2)
 
         def find(device: Device) -> str:
             return next(

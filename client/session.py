@@ -37,7 +37,7 @@ from shared.errors import (
     StoreLocked,
     VerificationError,
 )
-from shared.model.view import View
+from shared.model.view import View, query_of
 from shared.model.view_file import load_view
 from shared.privacy.canonical import Signed, verified
 from shared.privacy.door import Contribution
@@ -242,6 +242,8 @@ class Rounds:
         if config is None or config.round != opening.round:
             raise PolicyError("a round must be signed by the policy's server.")
         view = load_view(self._whole(config.model_hash), self._door.catalogue)
+        if query_of(view) != config.query.name:
+            raise PolicyError("a round must come with the view of its own query.")
         directory = read_directory(
             self._whole(opening.directory), self._member.run, self._member.server_key
         )
@@ -256,10 +258,14 @@ class Rounds:
         answer = self._door.answer(signed, view, session)
         if isinstance(answer, Refusal):
             raise answer
-        masking = Masking(
-            terms, enrolment, identity, from_residues(answer.residues), random=self._random
-        )
-        receipt = self._door.commitment(session)
+        try:
+            vector = from_residues(answer.residues)
+            masking = Masking(terms, enrolment, identity, vector, random=self._random)
+            receipt = self._door.commitment(session)
+        except Exception:
+            with suppress(StoreLocked):
+                self._door.abort(session)
+            raise
         return _Live(opening.config, config.round, session, masking, receipt)
 
     def _continue(self, question: wire.Question) -> wire.Message:

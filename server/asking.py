@@ -27,6 +27,7 @@ from server.rounds import Decided, Opened, RoundFolder, RoundShelf
 from shared import wire
 from shared.enrolment import write_directory
 from shared.errors import CohortTooSmall, UsageError
+from shared.logs import fields
 from shared.model.view import View
 from shared.model.view_file import load_view, save_view
 from shared.privacy.canonical import parse, sign
@@ -223,17 +224,27 @@ class Asking:
                 "round %d discarded: %s the budget is charged",
                 config.round,
                 wrong.message,
+                extra=fields(round=config.round, query=release.query.name, why=why),
             )
             return
         folder.open_sum(opened)
+        spent, seconds = self.book.spent_percent, time.monotonic() - began
         log.info(
             "round %d  %s  invited %d  survivors %d  ρ %.1f %% of cap  %.1f s",
             config.round,
             release.query.name,
             config.mechanism.cohort_size,
             opened.survivors,
-            self.book.spent_percent,
-            time.monotonic() - began,
+            spent,
+            seconds,
+            extra=fields(
+                round=config.round,
+                query=release.query.name,
+                invited=config.mechanism.cohort_size,
+                survivors=opened.survivors,
+                rho_percent=round(spent, 2),
+                seconds=round(seconds, 2),
+            ),
         )
 
     def _sum(self, folder: RoundFolder, decided: Decided, config: RoundConfig) -> Opened:
@@ -299,7 +310,13 @@ class Asking:
             if isinstance(reply, wire.Advert) and reply.receipt not in earlier:
                 receipts.append(reply.receipt)
         if refused:
-            log.info("round %d  %s  refused by devices: %s", folder.number, stage, refused)
+            log.info(
+                "round %d  %s  refused by devices: %s",
+                folder.number,
+                stage,
+                refused,
+                extra=fields(round=folder.number, stage=stage, refused=refused),
+            )
         if stage == wire.STAGES[0]:
             folder.keep_receipts(receipts)
         folder.close_stage(stage, accepted)

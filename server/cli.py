@@ -7,7 +7,6 @@ every device refuses what that policy does not allow.
 
 import datetime
 import json
-import logging
 import os
 import secrets
 import signal
@@ -28,7 +27,9 @@ from shared.enrolment import DEVICE_RHO_CAP, rounds_within, write_invitation
 from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
 from shared.ledger.replay import replay
+from shared.logs import LogStyle, log_to_stderr
 from shared.privacy.accountant import epsilon
+from shared.terminal import harmless, harmless_json
 
 server = typer.Typer(
     no_args_is_help=True,
@@ -43,12 +44,18 @@ server.add_typer(catalogue, name="catalogue")
 Style = Literal["text", "json"]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
 Format = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
+LogFormat = Annotated[
+    LogStyle, typer.Option("--log-format", help="Log lines for people, or JSON, one object a line.")
+]
 STOP_TIMEOUT_S = 60.0
 
 
 def tell(style: Style, facts: dict[str, Any], *lines: str) -> None:
     """Print a result: one JSON object, or lines."""
-    typer.echo(json.dumps(facts, ensure_ascii=False) if style == "json" else "\n".join(lines))
+    if style == "json":
+        typer.echo(harmless_json(json.dumps(facts, ensure_ascii=False)))
+    else:
+        typer.echo(harmless("\n".join(lines)))
 
 
 @server.command()
@@ -201,16 +208,13 @@ def devices(folder: Folder, style: Format = "text") -> None:
 
 
 @server.command()
-def start(folder: Folder, style: Format = "text") -> None:
+def start(folder: Folder, log_format: LogFormat = "text", style: Format = "text") -> None:
     """Run the federation until its model is released; restart whatever dies."""
     found = OperatorFolder(folder)
     quiet_flower(found.flower.path / "home")
     from server.start import Supervisor
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)-5s %(message)s", datefmt="%H:%M:%S"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to_stderr(log_format)
     supervisor = Supervisor(found)
     for word in (signal.SIGTERM, signal.SIGINT):
         signal.signal(word, lambda *_: supervisor.stop())

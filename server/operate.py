@@ -23,6 +23,7 @@ from shared.catalogue import Catalogue
 from shared.enrolment import release_statement
 from shared.errors import CohortTooSmall, PolicyError
 from shared.ledger.chain import LedgerWriter
+from shared.logs import fields
 from shared.model.file import save_model
 from shared.privacy.canonical import digest
 from shared.privacy.policy import Policy
@@ -82,7 +83,8 @@ def operate(
         model = save_model(train(catalogue, plan, asking.ask))
         name = asking.finish(model)
         replace_file(file, model)
-    log.info("released %s after %d rounds", name, len(list(asking.shelf)))
+    count = len(list(asking.shelf))
+    log.info("released %s after %d rounds", name, count, extra=fields(model=name, rounds=count))
     announce(folder, post, name, enrolment.directory(folder))
     if released:
         welcome(folder, post, name, sleep)
@@ -113,7 +115,10 @@ def announce(folder: OperatorFolder, post: Post, model: str, among: Mapping[byte
     devices = post.online(among)
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)
-    log.info("%d of %d devices took the model", taken, len(among))
+    users = len(among)
+    log.info(
+        "%d of %d devices took the model", taken, users, extra=fields(taken=taken, users=users)
+    )
     return taken
 
 
@@ -172,7 +177,9 @@ def take_seats(folder: OperatorFolder, post: Post) -> int:
     answers = post.enrol(open_seats, enrolment.question(folder), folder.config.stage_s)
     new = sum(enrolment.take(seat, answer, policy_hash) for seat, answer in answers)
     if new:
-        log.info("enrolled %d of %d devices", here + new, users)
+        here += new
+        known = fields(enrolled=here, users=users)
+        log.info("enrolled %d of %d devices", here, users, extra=known)
     return new
 
 

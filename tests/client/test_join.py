@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from client.device import Device
 from client.encoder import load_encoder
 from client.joining import DEVICE_FLOOR
 from client.keeper import DeviceDoor
+from client.receipts import Receipt
 from server.plan import Plan, make_plan
 from shared.catalogue import Catalogue, save_catalogue
 from shared.config import RunConfig
@@ -250,3 +252,14 @@ def test_keeper_waits_for_the_owners_command_and_then_gives_up(home: Path) -> No
     with Device.open(home), pytest.raises(StoreLocked):
         door.abort("run/1/token")
     assert sum(waits) == pytest.approx(5.0, abs=0.2)
+
+
+def test_door_finds_the_commitment_of_a_run_whose_name_has_a_slash(home: Path) -> None:
+    """A run is named by who signs its policy; every charge would be lost on a name like this."""
+    receipt = Receipt(
+        seq=1, prev="", act=1, created_at=0, status="prepared", kind="update-upload",
+        run="autumn/26", round=3, commitment="ab" * 32,
+    )  # fmt: skip
+    door = DeviceDoor(home)
+    door.act = lambda find: find(SimpleNamespace(chain=lambda: (receipt,)))  # type: ignore[method-assign,assignment]
+    assert door.commitment("autumn/26/3/token") == "ab" * 32

@@ -88,6 +88,7 @@ class Rounds:
 
     clock: Clock
     work_s: float = 0.0
+    book_s: float = 0.0
     since: float = 0.0
     dropped: int = 0
     noted: list[wire.Message] = field(default_factory=list)
@@ -98,9 +99,11 @@ class Rounds:
         return wire.Answer("run", 1, "share", 0, b"answer")
 
     def delivered(self, reply: wire.Message) -> None:
+        self.clock.now += self.book_s
         self.noted.append(reply)
 
     def drop(self) -> None:
+        self.clock.now += self.book_s
         self.dropped += 1
 
 
@@ -160,6 +163,18 @@ def test_an_answer_that_is_late_never_leaves() -> None:
     assert step(made(line, rounds, clock), rounds)
     assert line.sent == []
     assert rounds.dropped == 1
+
+
+@pytest.mark.parametrize("work_s", [0.3, 2.2])
+def test_the_next_look_is_at_the_same_instant_whatever_the_booking_took(work_s: float) -> None:
+    """To seal a receipt takes as long as the last answer is long, and so as the owner rated."""
+    looks = set()
+    for book_s in (0.0, 0.01, 0.2):
+        clock = Clock()
+        line, rounds = Line(clock, [QUESTION]), Rounds(clock, work_s, book_s)
+        step(made(line, rounds, clock), rounds)
+        looks.add(round(clock.now, 9))
+    assert len(looks) == 1
 
 
 def test_a_device_that_is_not_free_takes_no_message() -> None:

@@ -18,11 +18,12 @@ from server.training import train
 from shared import wire
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
-from shared.errors import BudgetExceeded, CohortTooSmall, Refusal
+from shared.errors import BudgetExceeded, CohortTooSmall, Refusal, StoreLocked
 from shared.ledger.replay import replay
 from shared.model.file import load_model, save_model
 from shared.model.history import History
-from shared.model.view import ItemSumsView, View
+from shared.model.released import SharedModel
+from shared.model.view import ItemSumsView, PriorView, View
 from shared.privacy.canonical import Signed
 from shared.privacy.door import Contribution
 from shared.privacy.policy import Policy
@@ -245,6 +246,16 @@ def test_no_message_is_longer_for_who_rated_more(town: Town) -> None:
     assert all(len(found) == 1 for found in sizes.values())
 
 
+def test_devices_refuse_a_question_that_comes_with_anothers_view(town: Town) -> None:
+    """The receipt names one question; the vector answers the one that the view asks."""
+    other = PriorView(SharedModel.before_any_release(town.catalogue).tower, np.eye(3), 0)
+    with town.server() as server, pytest.raises((BudgetExceeded, CohortTooSmall)):
+        server.ask(town.plan["item_sums"], 1, other)
+    reasons = {r.reason for _, _, r in town.village.said if isinstance(r, wire.Refused)}
+    assert reasons == {"policy refused"}
+    assert all(not door.charges for door in town.village.doors.values())
+
+
 def change(
     village: Village, action: str, alter: Callable[[wire.Message], wire.Message]
 ) -> Callable[..., Iterator[tuple[bytes, wire.Message]]]:
@@ -306,6 +317,19 @@ def test_a_pause_stops_a_round_that_is_under_way(town: Town) -> None:
     assert "consent" not in said
     assert door.uploads == []
     assert len(door.aborted) == 1
+
+
+def test_a_charge_that_cannot_be_answered_with_is_booked_as_unused(town: Town) -> None:
+    """The owner's own command may hold the store just after the charge."""
+    door = town.village.doors[min(town.village.doors)]
+
+    def busy(session: str) -> str:
+        raise StoreLocked("another command has it.")
+
+    door.commitment = busy  # type: ignore[method-assign]
+    with town.server() as server:
+        server.ask(town.plan["item_sums"], 1, ItemSumsView(len(town.catalogue)))
+    assert len(door.charges) == len(door.aborted) == 1
 
 
 def test_an_older_opening_does_not_end_the_round_under_way(town: Town) -> None:
