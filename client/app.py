@@ -69,5 +69,5 @@ def _answer(message: Message, context: Context) -> Message:
 
 for _stage in wire.STAGES:
     app.train(_stage)(_answer)
-for _word in ("enrol", "release"):
+for _word in ("enrol", "publish", "release"):
     app.query(_word)(_answer)

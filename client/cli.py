@@ -155,18 +155,31 @@ def profile(
 
 @client.command()
 def publish(folder: Folder, item: Item, yes: Yes = False, style: FormatOption = "text") -> None:
-    """Publish the comment on an item; outside any privacy guarantee, and for good."""
+    """Publish the comment on an item; outside any privacy guarantee."""
     confirmed(
         yes,
-        "A published comment is outside any guarantee and cannot be taken back; a handful of "
-        "comments under one pseudonym is enough to tell who writes.",
+        "A published comment is outside any guarantee: anybody may copy it, and a handful of "
+        "comments, even under one pseudonym or under none, is enough to tell who writes. The "
+        "operator learns which device wrote it. `withdraw` deletes it there, not in copies.",
     )
     with open_device(folder) as device:
         entry = device.publish(device.find(item))
     tell(
         style,
         {"item": entry.item, "title": entry.title, "published": True},
-        f"The comment on {entry.title} is marked as published; it leaves with the next connection.",
+        f"The comment on {entry.title} is published; it leaves when the server asks next.",
+    )
+
+
+@client.command()
+def withdraw(folder: Folder, item: Item, style: FormatOption = "text") -> None:
+    """Take back the published comment on an item; who has copied it keeps it."""
+    with open_device(folder) as device:
+        entry = device.withdraw(device.find(item))
+    tell(
+        style,
+        {"item": entry.item, "title": entry.title, "published": False},
+        f"The comment on {entry.title} is withdrawn; the server deletes it when it asks next.",
     )
 
 

@@ -6,10 +6,9 @@ where the catalogue's encoder is installed, when something needs them, and not w
 written: that would load torch into every command.
 """
 
-import csv
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +17,9 @@ import numpy.typing as npt
 from client.books import Books, pack, unpack
 from client.events import Event
 from client.store import Record
-from shared.errors import DataError, EnvironmentFault
-from shared.schema import MAX_COMMENT, MAX_NAME, Ints, clean_text
-
-
-@dataclass(frozen=True)
-class PublicComment:
-    """A comment that its author, or the operator, published; public."""
-
-    row: int
-    """Row of the catalogue."""
-    text: str
-    author: str
-    """Pseudonym, "" where none is given."""
-    helpful: float
-    """Helpful votes, NaN where unknown."""
+from shared.comments_file import PublicComment, read_table
+from shared.errors import EnvironmentFault
+from shared.schema import Ints
 
 
 @dataclass(frozen=True)
@@ -53,29 +40,9 @@ def read_public(path: Path, rows: Mapping[str, int]) -> tuple[PublicComment, ...
     Raises:
         DataError: the file is no such table.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, strict=True)
-            if not {"item_id", "text"} <= set(table.fieldnames or ()):
-                raise DataError(
-                    f"{path} must have the columns item_id and text.",
-                    hint="the header is item_id,text[,user_id,helpful].",
-                )
-            return tuple(
-                PublicComment(
-                    rows[row["item_id"]],
-                    clean_text(row["text"] or "", MAX_COMMENT)[0],
-                    clean_text(row.get("user_id") or "", MAX_NAME)[0],
-                    _votes(row.get("helpful")),
-                )
-                for row in table
-                if row["item_id"] in rows
-            )
-    except (OSError, UnicodeDecodeError, csv.Error) as wrong:
-        raise DataError(
-            f"{path} must be a readable CSV file, got {type(wrong).__name__}.",
-            hint="fetch it again from where it was published.",
-        ) from None
+    return tuple(
+        replace(comment, row=rows[item]) for item, comment in read_table(path) if item in rows
+    )
 
 
 def own_comments(books: Books, encoder: str, rows: Mapping[str, int]) -> OwnComments:
@@ -127,7 +94,7 @@ def _known(books: Books, encoder: str) -> dict[str, str]:
 
 def _encode(texts: list[str], encoder: str) -> npt.NDArray[np.float32] | None:
     """Encode private texts without any cache; None where the encoder is missing or another."""
-    from client.encoder import CHARACTERS, load_encoder
+    from shared.text.encoder import CHARACTERS, load_encoder
 
     try:
         found = load_encoder(CHARACTERS if encoder.startswith(CHARACTERS) else "default")
@@ -139,10 +106,3 @@ def _encode(texts: list[str], encoder: str) -> npt.NDArray[np.float32] | None:
 def _key(event: Event) -> str:
     """Name a comment's text; stands in the sealed store alone."""
     return hashlib.sha256(event.comment.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _votes(text: str | None) -> float:
-    try:
-        return float(text) if text else float("nan")
-    except ValueError:
-        return float("nan")

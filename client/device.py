@@ -6,6 +6,7 @@ key that opens it (`custody.py`) and public files (`shelf.py`). One process at a
 Neither torch nor flwr is imported, unless comments must be encoded.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client import door, transfer
 from client.books import Books
-from client.comments import OwnComments, PublicComment, encode_new, own_comments, read_public
+from client.comments import OwnComments, encode_new, own_comments, read_public
 from client.custody import load_key, read_custody
 from client.diary import Act, Added, Diary, Entry, free_to_change, now_s
 from client.joining import DEVICE_FLOOR, accept
 from client.preview import Line, Preview, preview, preview_last
+from client.publishing import arrived, own_ids, statements
 from client.receipts import Receipt
 from client.settings import Settings
 from client.shelf import Shelf, read_file, sha256
@@ -31,6 +33,7 @@ from client.training import Cohort
 from client.transfer import CATALOGUE, COMMENTS, MODEL
 from client.verify import Verdict, verify
 from shared.catalogue import Catalogue, FeatureBasis, load_catalogue
+from shared.comments_file import PublicComment
 from shared.errors import DataError, Refusal
 from shared.model.file import load_model
 from shared.model.history import History
@@ -39,6 +42,7 @@ from shared.model.view import View
 from shared.privacy.canonical import Signed
 from shared.privacy.door import Contribution
 from shared.privacy.policy import Floor, Policy
+from shared.publication import Statement
 from shared.schema import Ints, Scale
 
 __all__ = [
@@ -174,14 +178,40 @@ class Device:
         Raises:
             DataError: the bytes are no model for this catalogue.
         """
+        self.take_release(data)
+
+    def take_release(
+        self, model: bytes, catalogue: bytes | None = None, comments: bytes | None = None
+    ) -> None:
+        """Take what was released, all of it or nothing; ratings keep their items.
+
+        Args:
+            model: The shared model.
+            catalogue: A newer version of the catalogue; None keeps the one there is.
+            comments: The file of public comments, b"" where there are none any more; None keeps
+                the one there is.
+
+        Raises:
+            DataError: the files are not what they must be, or the catalogue does not continue the
+                one there is.
+        """
         free_to_change(self._books)
-        self._shelf.take_model(data)
+        self._shelf.take_release(model, catalogue, comments)
+        self._cohort = None
+
+    @property
+    def held(self) -> tuple[str, str]:
+        """SHA-256 of the files of catalogue and public comments; "" where there are none."""
+        return self._shelf.held
 
     @property
     def public_comments(self) -> tuple[PublicComment, ...]:
         """Public comments on items of the catalogue, the owner's own texts left out."""
         own = {event.comment for event in self._books.events if event.comment}
-        return tuple(c for c in self._shelf.public_comments if c.text not in own)
+        ids = own_ids(self._books)
+        return tuple(
+            c for c in self._shelf.public_comments if c.text not in own and c.id not in ids
+        )
 
     def find(self, words: str) -> int:
         """Return the row of an item by id, title, or the beginning of a title (case ignored).
@@ -253,18 +283,28 @@ class Device:
     def forget(self, row: int) -> Entry:
         """Delete a rating, its comment and all that was noted of the item, as if never there.
 
+        What was published of it is withdrawn.
+
         Raises:
             DataError: the item was not rated.
         """
-        return self._diary.forget(row)
+        return self._diary.forget(row, now_s())
 
     def publish(self, row: int, *, now: int | None = None) -> Entry:
-        """Mark the comment on an item as published, and write its receipt; outside ε, for good.
+        """Publish the comment on an item, and write the receipt; outside ε.
 
         Raises:
             DataError: there is no comment on the item, or it is published already.
         """
         return self._diary.publish(row, now_s() if now is None else now)
+
+    def withdraw(self, row: int, *, now: int | None = None) -> Entry:
+        """Take back what was published on an item.
+
+        Raises:
+            DataError: nothing is published on the item.
+        """
+        return self._diary.withdraw(row, now_s() if now is None else now)
 
     def hide(self, row: int, *, undo: bool = False) -> None:
         """Remember "less like this" of an item, or take it back; stays on the device."""
@@ -382,6 +422,18 @@ class Device:
     def abort(self, session: str, *, now: int | None = None) -> None:
         """Complete the receipt of an answer that was not used: charged, never refunded."""
         door.give_up(self._books, session, now_s() if now is None else now)
+
+    def statements(self, run: str, held: int, to: str = "") -> tuple[Statement, ...]:
+        """Return what the owner published or withdrew and the server does not hold.
+
+        Raises:
+            Refusal: the owner paused, left, or moved the device.
+        """
+        return statements(self._books, run, held, now_s(), to)
+
+    def published(self, numbers: Sequence[int], to: str = "") -> None:
+        """Complete the receipts of statements that were uploaded."""
+        arrived(self._books, numbers, now_s(), to)
 
     def pause(self) -> None:
         """Refuse every question from now on; instant and local."""

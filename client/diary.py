@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the owner writes into a device: ratings, comments, what to see less of; all of it sealed."""
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from client.books import Books
 from client.comments import pruned
 from client.events import Event, checked_stars, merged, read_events, without
-from client.receipts import Receipt
+from client.publishing import add_publication, add_withdrawal
 from client.shelf import Shelf
 from shared.errors import DataError
 from shared.model.history import History
@@ -134,9 +133,10 @@ class Diary:
         self._replace(merged(self._books.events, [event]))
         return self._entry(event)
 
-    def forget(self, row: int) -> Entry:
+    def forget(self, row: int, now: int) -> Entry:
         """Delete a rating, its comment and all that was noted of the item, as if never there.
 
+        What was published of it is withdrawn.
         The vector of the last answer goes as well, with the bytes that were made of it.
 
         Raises:
@@ -147,17 +147,23 @@ class Diary:
         events, outbox = without(self._books.events, item), self._books.outbox
         hidden = tuple(other for other in self._books.settings.hidden if other != item)
         self._free_to_change()
+        chain = self._books.chain
+        withdrawn = add_withdrawal(self._books, chain, item, now)
         self._books.commit(
             settings=replace(self._books.settings, hidden=hidden),
             events=events,
             outbox=None if outbox is None else {**outbox, "residues": "", "vector": None},
-            tables={"acts": acts, "vectors": pruned(self._books, events)},
+            chain=chain if withdrawn else None,
+            tables={"acts": acts, "vectors": pruned(self._books, events), **withdrawn},
             scrub=True,
         )
         return self._entry(event)
 
     def publish(self, row: int, now: int) -> Entry:
-        """Mark the comment on an item as published, and write its receipt; outside ε, for good.
+        """Publish the comment on an item, and write the receipt; outside ε.
+
+        It leaves when the server asks next. A text that is changed later stays published as it
+        was, until it is published anew or withdrawn.
 
         Raises:
             DataError: there is no comment on the item, or it is published already.
@@ -169,21 +175,32 @@ class Diary:
                 hint="write one: `privet client rate DIR ITEM STARS --comment TEXT`.",
             )
         self._free_to_change()
-        chain, text = self._books.chain, event.comment.encode()
-        chain.add(
-            Receipt(
-                seq=0, prev="", act=0, created_at=now,
-                status="prepared", kind="publication", upload_bytes=len(text),
-                payload=hashlib.sha256(text).hexdigest(), contains=("the comment's text",),
-                purpose="The owner publishes a comment.",
-                protection="None: whoever reads it can tell who writes like that.",
-            ),
-            self._books.settings.key,
-        )  # fmt: skip
+        chain = self._books.chain
+        table = add_publication(self._books, chain, event.item, event.comment, now)
         published = replace(event, published=True)
         events = [published if e.item == event.item else e for e in self._books.events]
-        self._books.commit(events=events, chain=chain)
+        self._books.commit(events=events, chain=chain, tables=table)
         return self._entry(published)
+
+    def withdraw(self, row: int, now: int) -> Entry:
+        """Take back what was published on an item; the server deletes it at its next question.
+
+        Raises:
+            DataError: nothing is published on the item.
+        """
+        event = self._rated(row)
+        self._free_to_change()
+        chain = self._books.chain
+        table = add_withdrawal(self._books, chain, event.item, now)
+        if not table:
+            raise DataError(
+                "an item must have a published comment to withdraw, got none.",
+                hint="`privet client publish DIR ITEM` publishes the comment on it.",
+            )
+        private = replace(event, published=False)
+        events = [private if e.item == event.item else e for e in self._books.events]
+        self._books.commit(events=events, chain=chain, tables=table, scrub=True)
+        return self._entry(private)
 
     def hide(self, row: int, *, undo: bool = False) -> None:
         """Remember "less like this" of an item, or take it back; stays on the device."""

@@ -76,6 +76,11 @@ class PublicFiles:
         self._forget()
         return data
 
+    def discard(self, name: str) -> None:
+        """Let go of the copy of a file; there may be none."""
+        if name:
+            (self._folder / name).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()

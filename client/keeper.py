@@ -7,7 +7,7 @@ command has it, and closes it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from shared.errors import Refusal, StoreLocked
 from shared.model.view import View
 from shared.privacy.canonical import Signed
 from shared.privacy.door import Contribution
+from shared.publication import Statement
 
 T = TypeVar("T")
 WAIT_S = 5.0
@@ -80,9 +81,22 @@ class DeviceDoor:
         """Note that the answer was charged and not used."""
         self.act(lambda device: device.abort(session))
 
-    def take_model(self, data: bytes) -> None:
-        """Use a released model from now on."""
-        self.act(lambda device: device.take_model(data))
+    def held(self) -> tuple[str, str]:
+        """Return the SHA-256 of the files of catalogue and public comments that are here."""
+        return self.act(lambda device: device.held)
+
+    def take_release(self, model: bytes, catalogue: bytes | None, comments: bytes | None) -> None:
+        """Use what was released from now on, all of it or nothing."""
+        self._catalogue = None
+        self.act(lambda device: device.take_release(model, catalogue, comments))
+
+    def statements(self, run: str, held: int) -> tuple[Statement, ...]:
+        """Return what the owner published or withdrew and the server does not hold."""
+        return self.act(lambda device: device.statements(run, held, self._server))
+
+    def published(self, numbers: Sequence[int]) -> None:
+        """Note that statements were uploaded."""
+        self.act(lambda device: device.published(numbers, self._server))
 
     def act(self, act: Callable[[Device], T]) -> T:
         """Open the device, do one thing, close it; wait a moment for the owner's own command.

@@ -81,6 +81,10 @@ class Owner(Protocol):
         """Publish the comment on an item."""
         ...
 
+    def withdraw(self, row: int) -> Entry:
+        """Take back what was published on an item."""
+        ...
+
     def hide(self, row: int, *, undo: bool = False) -> None:
         """Remember "less like this", or take it back."""
         ...

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from client.characters import character_vectors
-from client.comments import OwnComments, PublicComment
+from client.comments import OwnComments
 from client.owner import Owner
 from client.scoring import Scorer
-from client.vector_cache import VectorCache
+from shared.comments_file import PublicComment
 from shared.errors import EnvironmentFault
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.public_comments import public_vectors, reader_profile, score_comments, top_comments
 from shared.schema import Floats, Ints
+from shared.text.characters import character_vectors
+from shared.text.vector_cache import VectorCache
 
 CHARACTER_SIZE = 256
 """Dimensions of character vectors of comments."""
@@ -156,7 +157,7 @@ def encode_public(public: Sequence[PublicComment], encoder: str, cache: VectorCa
     Returns:
         How many were encoded; 0 where that encoder is not installed, or all are known.
     """
-    from client.encoder import CHARACTERS, load_encoder
+    from shared.text.encoder import CHARACTERS, load_encoder
 
     texts = [comment.text for comment in public]
     known = cache.get(texts)

@@ -231,7 +231,7 @@ def resident(
     return Resident(
         str(folder.resolve()),
         Fleet(invitation.address, invitation.ca.encode(), transport, node_id=node, line=line),
-        Rounds(member, door, files.fetch),
+        Rounds(member, door, files.fetch, discard=files.discard),
         replace(beat or Beat(), answer_after_s=invitation.answer_after_ms / 1000),
         free=free,
         keep_node=keep_node,

@@ -10,7 +10,7 @@ round that it was charged for. No text of an error ever becomes part of a reply.
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -43,6 +43,7 @@ from shared.privacy.canonical import Signed, verified
 from shared.privacy.door import Contribution
 from shared.privacy.encode import from_residues
 from shared.privacy.policy import RoundConfig
+from shared.publication import Statement, pack, question_statement
 from shared.round_terms import terms_of
 from shared.secagg.device import Device as Masking
 from shared.secagg.keys import Random, os_random
@@ -82,8 +83,17 @@ class Door(Protocol):
     def abort(self, session: str) -> None:
         """Note that the answer was charged and not used."""
 
-    def take_model(self, data: bytes) -> None:
-        """Use a released model from now on."""
+    def held(self) -> tuple[str, str]:
+        """Return the SHA-256 of the files of catalogue and public comments that are here."""
+
+    def take_release(self, model: bytes, catalogue: bytes | None, comments: bytes | None) -> None:
+        """Use what was released from now on, all of it or nothing; None keeps what is here."""
+
+    def statements(self, run: str, held: int) -> tuple[Statement, ...]:
+        """Return what the owner published or withdrew and the server does not hold."""
+
+    def published(self, numbers: Sequence[int]) -> None:
+        """Note that statements were uploaded."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,6 +136,7 @@ class Rounds:
         member: Run and keys.
         door: The device's store and privacy kernel.
         fetch: The way to public files.
+        discard: Lets go of the copy of a public file that was fetched.
         random: Source of round secrets; the operating system's, except in tests.
         clock: A monotonic clock, seconds.
 
@@ -142,12 +153,14 @@ class Rounds:
         door: Door,
         fetch: Fetch,
         *,
+        discard: Callable[[str], None] = lambda name: None,
         random: Random = os_random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._member, self._door, self._fetch = member, door, fetch
-        self._random, self._clock = random, clock
+        self._discard, self._random, self._clock = discard, random, clock
         self._live: _Live | None = None
+        self._told: tuple[int, ...] = ()
         self.since = clock()
         """When the public part of the last question was complete: answers are timed from here."""
 
@@ -163,6 +176,8 @@ class Rounds:
                 return self._enrol(message)
             case wire.Release():
                 return self._take(message)
+            case wire.PublishQuestion():
+                return self._publish(message)
         return wire.Refused("", 0, "advertise", 0, "protocol refused")
 
     def delivered(self, reply: wire.Message) -> None:
@@ -172,6 +187,9 @@ class Rounds:
             live.uploaded = True
             with suppress(StoreLocked):  # the receipt then stays at "prepared"
                 self._door.sent(live.session, len(reply.body))
+        if isinstance(reply, wire.Publication) and self._told:
+            with suppress(StoreLocked):  # the server's next question completes the receipts
+                self._door.published(self._told)
 
     def drop(self) -> None:
         """Leave the round under way: charged, and nothing more is said in it."""
@@ -195,16 +213,51 @@ class Rounds:
         return wire.Enrolment(member.identity.name.hex(), raw.hex(), member.key.sign(statement))
 
     def _take(self, release: wire.Release) -> wire.Message:
-        """Fetch a released model whole and use it."""
+        """Fetch what was released, each file whole, and use it."""
         try:
-            key = bytes.fromhex(self._member.server_key)
-            statement = release_statement(release.run, release.model)
-            if release.run != self._member.run or not signed_by(key, release.signature, statement):
-                raise PolicyError("a release must be signed by the policy's server.")
-            self._door.take_model(self._whole(release.model))
+            self._from_server(
+                release,
+                release_statement(release.run, release.model, release.catalogue, release.comments),
+            )
+            listed, spoken = self._door.held()
+            model = self._whole(release.model)
+            catalogue = None if release.catalogue == listed else self._whole(release.catalogue)
+            comments = None
+            if release.comments != spoken:
+                comments = self._whole(release.comments) if release.comments else b""
+            self.since = self._clock()
+            self._door.take_release(model, catalogue, comments)
+            for name in (release.model, release.catalogue, release.comments):
+                self._discard(name)  # the device keeps its own copy, of the newest alone
             return wire.Taken(release.run, release.model)
         except Exception as wrong:
             return wire.Refused("", 0, "advertise", 0, _reason(wrong))
+
+    def _publish(self, question: wire.PublishQuestion) -> wire.Message:
+        """Say what the owner published or withdrew; never inside a round.
+
+        Whoever asks this ends the round under way: the device answers no further stage of it.
+        """
+        try:
+            name = self._member.identity.name.hex()
+            self._from_server(question, question_statement(question.run, name, question.held))
+            self.drop()
+            self._look_closed()
+            found = self._door.statements(question.run, question.held)
+            self._told = tuple(one.number for one in found)
+            return wire.Publication(question.run, pack(found))
+        except Exception as wrong:
+            return wire.Refused("", 0, "advertise", 0, _reason(wrong))
+
+    def _from_server(self, message: wire.Release | wire.PublishQuestion, statement: bytes) -> None:
+        """Refuse what the policy's server did not sign for this federation.
+
+        Raises:
+            PolicyError: It is not.
+        """
+        key = bytes.fromhex(self._member.server_key)
+        if message.run != self._member.run or not signed_by(key, message.signature, statement):
+            raise PolicyError("a release or a question must be signed by the policy's server.")
 
     def _guarded(
         self,

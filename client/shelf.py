@@ -6,19 +6,22 @@ store. Each is loaded at first use and then kept.
 """
 
 import hashlib
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from client.books import Books
-from client.comments import PublicComment, read_public
-from client.transfer import CATALOGUE, COMMENTS, MODEL
+from client.comments import read_public
+from client.transfer import CATALOGUE, COMMENTS, MODEL, PUBLISHED
 from shared.atomic import replace_file
 from shared.catalogue import Catalogue, FeatureBasis, load_catalogue
+from shared.comments_file import CommentsFile, PublicComment, load_comments
 from shared.errors import DataError, UsageError, VerificationError
 from shared.model.file import load_model
 from shared.model.released import SharedModel
+from shared.text.vector_cache import VectorCache
 
 CANDIDATES = 8
 """Titles that an ambiguous beginning is answered with."""
@@ -33,8 +36,11 @@ class Shelf:
     @cached_property
     def listed(self) -> tuple[Catalogue, FeatureBasis]:
         """The public catalogue and its basis."""
+        pinned, waiting = self._books.settings.catalogue, self._folder / f"{CATALOGUE}.next"
+        if waiting.exists() and load_catalogue(waiting)[2] == pinned:  # stopped while taking it
+            waiting.replace(self._folder / CATALOGUE)
         catalogue, basis, version = load_catalogue(self._folder / CATALOGUE)
-        _hold(self._folder / CATALOGUE, version, self._books.settings.catalogue)
+        _hold(self._folder / CATALOGUE, version, pinned)
         return catalogue, basis
 
     @property
@@ -53,24 +59,88 @@ class Shelf:
         pinned = self._books.settings.model
         if not pinned:
             return SharedModel.before_any_release(self.catalogue)
-        waiting = self._folder / f"{MODEL}.next"
-        if waiting.exists() and sha256(read_file(waiting)) == pinned:  # stopped while taking it
-            waiting.replace(self._folder / MODEL)
+        self._finish_taking(MODEL, pinned)
         data = read_file(self._folder / MODEL)
         _hold(self._folder / MODEL, sha256(data), pinned)
         return load_model(data, self.catalogue)
 
-    def take_model(self, data: bytes) -> None:
-        """Take a newer shared model: check it, pin its hash, keep the bytes.
+    @property
+    def held(self) -> tuple[str, str]:
+        """SHA-256 of the files of catalogue and public comments; "" where there are none."""
+        _ = self.listed  # what was being taken when the device stopped is in place now
+        return sha256(read_file(self._folder / CATALOGUE)), self._books.settings.comments
+
+    def take_release(self, model: bytes, catalogue: bytes | None, comments: bytes | None) -> None:
+        """Take what was released: check all of it, pin it at once, keep the bytes.
+
+        A kill leaves all that was there before, or all that came.
 
         Raises:
-            DataError: the bytes are no model for this catalogue.
+            DataError: a file is not what it must be, or the catalogue does not continue this one.
         """
-        model = load_model(data, self.catalogue)
-        replace_file(self._folder / f"{MODEL}.next", data)  # a kill leaves the old pair, or the new
-        self._books.commit(settings=replace(self._books.settings, model=sha256(data)))
-        (self._folder / f"{MODEL}.next").replace(self._folder / MODEL)
-        self.__dict__["model"] = model
+        new = {MODEL: model}
+        listed, version = self.catalogue, self._books.settings.catalogue
+        if catalogue is not None:
+            new[CATALOGUE] = catalogue
+            listed, version = self._continued(catalogue)
+        load_model(model, listed)
+        spoken = self._books.settings.comments
+        if comments is not None:
+            spoken = sha256(comments) if comments else ""
+        if comments:
+            self._keep_vectors(load_comments(comments))
+            new[PUBLISHED] = comments
+        for name, data in new.items():
+            replace_file(self._folder / f"{name}.next", data)
+        self._books.commit(
+            settings=replace(
+                self._books.settings, model=sha256(model), catalogue=version, comments=spoken
+            )
+        )
+        for name in new:
+            (self._folder / f"{name}.next").replace(self._folder / name)
+        if comments is not None:
+            gone = (COMMENTS,) if comments else (COMMENTS, PUBLISHED)
+            for name in gone:
+                (self._folder / name).unlink(missing_ok=True)
+        for name in ("listed", "model", "public_comments", "rows", "titled"):
+            self.__dict__.pop(name, None)
+
+    def _continued(self, data: bytes) -> tuple[Catalogue, str]:
+        """Read a newer version of the catalogue: the known items first, on the same basis.
+
+        Raises:
+            DataError: it is no catalogue, or of other items, or was fitted anew.
+        """
+        with tempfile.TemporaryDirectory() as place:
+            file = Path(place) / CATALOGUE
+            file.write_bytes(data)
+            found, basis, version = load_catalogue(file)
+        known = self.catalogue.item_ids
+        if found.item_ids[: len(known)] != known or basis.version != self.basis.version:
+            raise DataError(
+                "a newer catalogue must begin with the known items and keep their basis, this "
+                "one does not.",
+                hint="nothing was taken; tell the operator.",
+            )
+        return found, version
+
+    def _keep_vectors(self, spoken: CommentsFile) -> None:
+        """Keep the vectors that came with public comments, and no others any more.
+
+        Comments on the same texts by characters alone stand in where this stops halfway.
+        """
+        if not spoken.encoder or not len(spoken.texts):
+            return
+        cache = VectorCache(self._folder, spoken.encoder)
+        cache.path.unlink(missing_ok=True)
+        cache.put(spoken.texts, spoken.vectors)
+
+    def _finish_taking(self, name: str, pinned: str) -> None:
+        """Put a file in place that was pinned when the device stopped."""
+        waiting = self._folder / f"{name}.next"
+        if waiting.exists() and sha256(read_file(waiting)) == pinned:
+            waiting.replace(self._folder / name)
 
     @cached_property
     def public_comments(self) -> tuple[PublicComment, ...]:
@@ -78,8 +148,13 @@ class Shelf:
         pinned = self._books.settings.comments
         if not pinned:
             return ()
-        _hold(self._folder / COMMENTS, sha256(read_file(self._folder / COMMENTS)), pinned)
-        return read_public(self._folder / COMMENTS, self.rows)
+        self._finish_taking(PUBLISHED, pinned)
+        name = PUBLISHED if (self._folder / PUBLISHED).exists() else COMMENTS
+        data = read_file(self._folder / name)
+        _hold(self._folder / name, sha256(data), pinned)
+        if name == PUBLISHED:
+            return load_comments(data).comments(self.rows)
+        return read_public(self._folder / name, self.rows)
 
     @cached_property
     def rows(self) -> dict[str, int]:

@@ -38,7 +38,9 @@ from shared.errors import DataError, EnvironmentFault, UsageError, VerificationE
 
 MAGIC = b"privet-export/1\n"
 CATALOGUE, MODEL, COMMENTS = "catalogue.safetensors", "model.safetensors", "comments.csv"
-PUBLIC = (CATALOGUE, MODEL, COMMENTS)
+PUBLISHED = "comments.safetensors"
+"""Public comments as a server releases them; they take the place of a table given at the start."""
+PUBLIC = (CATALOGUE, MODEL, COMMENTS, PUBLISHED)
 TABLES = "tables.json"
 JOINED = ("files", "flower")
 """Folders of a device that takes part: public files of its federation, and Flower's."""
@@ -168,7 +170,7 @@ def erase(folder: Path, *, locked: bool = False) -> None:
     try:
         destroy_key(folder)
         names = [DATABASE + end for end in ("", "-wal", "-shm", "-journal")]
-        own = (CUSTODY, *PUBLIC, f"{MODEL}.next")
+        own = (CUSTODY, *PUBLIC, *(f"{name}.next" for name in PUBLIC))
         for name in (
             *names,
             HEAD,

@@ -32,7 +32,7 @@ FOR_GOOD = (BudgetExceeded, PolicyError, DataError, UsageError)
 """What trying again does not mend."""
 POLL_S = 0.5
 log = logging.getLogger("privet.server")
-ONLY_WHO_IS_HERE = ("train.advertise", "query.release")
+ONLY_WHO_IS_HERE = ("train.advertise", "query.release", "query.publish")
 """Questions that nobody is waited for with: who is not online now is left out."""
 Key = TypeVar("Key")
 

@@ -143,5 +143,20 @@ class Book:
             self._append("audit", NOT_AUDITED)
         self._writer.checkpoint()
 
+    def carry(self, file: str) -> None:
+        """Record a released model that was carried to a newer catalogue: the same sums, no ρ."""
+        book = self._writer.book
+        if not any(entry["file"] == file for entry in book.releases):
+            model = {"name": "model", "round": book.last_round, "model": book.model, "file": file}
+            self._append("release", model)
+            self._writer.checkpoint()
+
+    def publications(self, total: int) -> None:
+        """Record that so many comments of devices were published in all; a count, nobody's name."""
+        new = total - self._writer.book.publications
+        if new > 0:
+            self._append("publication", {"count": new})
+            self._writer.checkpoint()
+
     def _append(self, kind: str, fields: Mapping[str, object]) -> None:
         self._writer.append(kind, fields, at=int(self._now()))

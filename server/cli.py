@@ -23,6 +23,7 @@ from server.folder import Deployment, OperatorFolder, read_draft, read_signed
 from server.keys import read_signing_key, write_secret
 from server.rounds import RoundShelf
 from shared.atomic import replace_file
+from shared.catalogue import load_catalogue
 from shared.enrolment import DEVICE_RHO_CAP, rounds_within, write_invitation
 from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
@@ -44,6 +45,9 @@ server.add_typer(catalogue, name="catalogue")
 Style = Literal["text", "json"]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
 Format = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
+Comments = Annotated[
+    Path | None, typer.Option(help="Your own public comments: item_id,text[,user_id,helpful].")
+]
 LogFormat = Annotated[
     LogStyle, typer.Option("--log-format", help="Log lines for people, or JSON, one object a line.")
 ]
@@ -56,6 +60,11 @@ def tell(style: Style, facts: dict[str, Any], *lines: str) -> None:
         typer.echo(harmless_json(json.dumps(facts, ensure_ascii=False)))
     else:
         typer.echo(harmless("\n".join(lines)))
+
+
+def progress(line: str) -> None:
+    """Say how far a long command is, apart from its result."""
+    typer.echo(line, err=True)
 
 
 @server.command()
@@ -106,18 +115,55 @@ def init(
 @catalogue.command("build")
 def catalogue_build(
     folder: Folder,
-    items: Annotated[Path, typer.Argument(help="A catalogue.safetensors.")],
+    items: Annotated[
+        Path,
+        typer.Argument(help="An items.csv, a folder that holds one, or a catalogue.safetensors."),
+    ],
+    encoder: Annotated[
+        str | None, typer.Option(help="default, characters, a folder or a name on the hub.")
+    ] = None,
+    comments: Comments = None,
     style: Format = "text",
 ) -> None:
-    """Put the catalogue in place and draft the policy that goes with it."""
-    drafted = setup.take_catalogue(OperatorFolder(folder), items)
-    count = len(OperatorFolder(folder).catalogue)
+    """Encode the items, fit the basis, and draft the policy that goes with the catalogue."""
+    from server.catalogue import build
+
+    found = OperatorFolder(folder)
+    drafted = build(found, items, encoder=encoder, comments=comments, say=progress)
+    made, basis, version = load_catalogue(found.catalogue_file)
     tell(
         style,
-        {"items": count, "policy": str(folder / "policy.json"), "queries": list(drafted.queries)},
-        f"{count} items. The policy is drafted; the officer reads and signs it:",
+        {
+            "items": len(made),
+            "version": version,
+            "encoder": basis.encoder,
+            "policy": str(folder / "policy.json"),
+            "queries": list(drafted.queries),
+        },
+        f"{len(made)} items. The policy is drafted; the officer reads and signs it:",
         f"  privet server policy check {folder}/policy.json",
         f"  privet server policy sign {folder}/policy.json --key OFFICER.pem",
+    )
+
+
+@catalogue.command("update")
+def catalogue_update(
+    folder: Folder,
+    items: Annotated[Path, typer.Argument(help="An items.csv, or a folder that holds one.")],
+    comments: Comments = None,
+    style: Format = "text",
+) -> None:
+    """Continue the catalogue: new items, changed texts; taken up at the next release."""
+    from server.catalogue import update
+
+    done = update(OperatorFolder(folder), items, comments=comments, say=progress)
+    tell(
+        style,
+        vars(done),
+        f"{done.items} items: {done.new} new, {done.texts} with another text, {done.facts} with "
+        f"other facts, {done.absent} not in the table stay.",
+        "Rounds under way go on with the catalogue that the run began with.",
+        f"Devices get it with the next release; after one: `privet server start {folder}`.",
     )
 
 
@@ -147,6 +193,7 @@ def policy_check(
             "participations_max": floor.participations_max,
             "min_noise_shares": floor.min_noise_shares,
             "rounds_within_device_cap": answered,
+            "text_alpha": float(draft.text_alpha),
             "signed": signed,
         },
         f"{draft.operator}, run {draft.run}: {draft.users} devices, at most "
@@ -160,6 +207,7 @@ def policy_check(
         f"surely answers {answered} of {floor.participations_max} rounds."
         if floor.rho_cap > DEVICE_RHO_CAP
         else "",
+        f"When an item's text changes, {float(draft.text_alpha):.0%} of the old one stays.",
         "DEMO: fewer than 16 noise shares." if floor.demo else "",
         "Signed." if signed else "Not signed.",
     )

@@ -6,6 +6,7 @@ policy.json   draft, then signed (policy.sig)    devices/   one folder a seat
 catalogue     what is recommended                files/     public files by SHA-256
 ledger/       the book                           rounds/    the state of every round
 flower/       Flower's database and logs         model.safetensors, once released
+publications/ what owners published              comments.csv, the operator's own comments
 """
 
 import tomllib
@@ -23,14 +24,17 @@ from server.asking import Pace
 from server.keys import read_signing_key
 from server.superlink import FlowerFolder
 from shared.atomic import replace_file
-from shared.catalogue import Catalogue, load_catalogue
+from shared.catalogue import Catalogue, FeatureBasis, load_catalogue
 from shared.config import RunConfig
 from shared.errors import DataError, PolicyError
 from shared.privacy.accountant import noise_multiplier, rho_for
 from shared.privacy.canonical import Signed, parse, verified
 from shared.privacy.policy import Policy
+from shared.renewal import TEXT_ALPHA
 from shared.schema import Scale
 
+UPDATED = "catalogue.updated.safetensors"
+"""The newest version of the catalogue; rounds go on with the one that the run began with."""
 STOPPED = "stopped.json"
 """Says why a run cannot go on; removed by the next start."""
 
@@ -78,6 +82,10 @@ class Deployment(pydantic.BaseModel):
     """How long a device's asking for messages waits at the guard, instead of asking again."""
     gather_s: float = pydantic.Field(default=86400.0, ge=0)
     """How long it waits for enough devices before a round."""
+    encoder: str = "default"
+    """What encodes titles, descriptions and public comments: `default`, `characters`, a folder."""
+    text_alpha: float = pydantic.Field(default=TEXT_ALPHA, ge=0, le=1)
+    """Share of an item's old text that stays when its text changes; drafted into the policy."""
     scale_low: float = 1.0
     scale_high: float = 5.0
     region: str | None = None
@@ -231,6 +239,30 @@ class OperatorFolder:
     def catalogue(self) -> Catalogue:
         """What is recommended."""
         return load_catalogue(self.catalogue_file)[0]
+
+    @property
+    def newest_file(self) -> Path:
+        """The newest version of the catalogue: the one in use, until it was updated."""
+        updated = self.path / UPDATED
+        return updated if updated.exists() else self.catalogue_file
+
+    @property
+    def newest_catalogue(self) -> tuple[Catalogue, FeatureBasis]:
+        """What is released next to the model."""
+        catalogue, basis, _ = load_catalogue(self.newest_file)
+        return catalogue, basis
+
+    @property
+    def publications(self) -> Path:
+        """Folder of what owners published."""
+        path = self.path / "publications"
+        path.mkdir(exist_ok=True)
+        return path
+
+    @property
+    def comments_file(self) -> Path:
+        """The operator's own table of public comments; there may be none."""
+        return self.path / "comments.csv"
 
     @property
     def draft(self) -> Policy:

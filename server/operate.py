@@ -13,23 +13,28 @@ from typing import Protocol
 from server import enrolment
 from server.asking import Asking, Exchange
 from server.book import Book
+from server.carrying import Released, carry
+from server.comments import publish_comments
 from server.folder import OperatorFolder, Seat
-from server.plan import Plan, make_plan
+from server.plan import Plan, Release, Summed, make_plan
+from server.publications import gather
 from server.rounds import RoundShelf
-from server.training import train
+from server.training import Ask, train
 from shared import wire
-from shared.atomic import replace_file
 from shared.catalogue import Catalogue
 from shared.enrolment import release_statement
 from shared.errors import CohortTooSmall, PolicyError
 from shared.ledger.chain import LedgerWriter
 from shared.logs import fields
 from shared.model.file import save_model
+from shared.model.view import View
 from shared.privacy.canonical import digest
 from shared.privacy.policy import Policy
 
 log = logging.getLogger("privet.server")
 CODE = "privet 0.1.0"
+SOON_S = 2.0
+"""What a device may be late with between two rounds, when it looks for messages often."""
 
 
 class Post(Exchange, Protocol):
@@ -59,59 +64,86 @@ def operate(
     catalogue = folder.catalogue
     plan = covered_plan(folder, catalogue, policy)
     enrol(folder, post, sleep)
-    file = folder.path / "model.safetensors"
-    released = file.exists()
+    again = (folder.path / "model.safetensors").exists()
 
     def members() -> Mapping[bytes, bytes]:
         take_seats(folder, post)
         return enrolment.directory(folder)
 
     with LedgerWriter.open(folder.path / "ledger", folder.server_key) as writer:
+        book = Book(writer, policy, run=config.run, code=CODE)
         asking = Asking(
             run=config.run,
             policy_hash=digest(policy),
             key=folder.server_key,
             directory=enrolment.directory(folder),
             shelf=RoundShelf(folder.path / "rounds"),
-            book=Book(writer, policy, run=config.run, code=CODE),
+            book=book,
             publish=folder.publish,
             exchange=post,
             pace=config.pace,
             sleep=sleep,
             members=members,
         )
-        model = save_model(train(catalogue, plan, asking.ask))
-        name = asking.finish(model)
-        replace_file(file, model)
-    count = len(list(asking.shelf))
+        model = train(catalogue, plan, between(folder, post, asking))
+        released = carry(folder, model, asking.finish(save_model(model)), book)
+        gather(folder, post, enrolment.directory(folder))
+        comments = publish_comments(folder, enrolment.directory(folder), book)
+    name, count = released.model, len(list(asking.shelf))
     log.info("released %s after %d rounds", name, count, extra=fields(model=name, rounds=count))
-    announce(folder, post, name, enrolment.directory(folder))
-    if released:
-        welcome(folder, post, name, sleep)
+    announce(folder, post, released, comments, enrolment.directory(folder))
+    if again:
+        welcome(folder, post, lambda new: announce(folder, post, released, comments, new), sleep)
     return name
 
 
-def welcome(folder: OperatorFolder, post: Post, model: str, sleep: Callable[[float], None]) -> None:
+def welcome(
+    folder: OperatorFolder,
+    post: Post,
+    tell: Callable[[Mapping[bytes, bytes]], object],
+    sleep: Callable[[float], None],
+) -> None:
     """Give the model to who joins after the release, while seats are open and time is left."""
     config, waited = folder.config, 0.0
     while waited < config.gather_s and any(seat.state == "invited" for seat in folder.seats()):
         before = enrolment.directory(folder)
         if take_seats(folder, post):
             now = enrolment.directory(folder)
-            announce(folder, post, model, {name: now[name] for name in now.keys() - before.keys()})
+            tell({name: now[name] for name in now.keys() - before.keys()})
             continue
         sleep(config.pace.look_s)
         waited += config.pace.look_s
 
 
-def announce(folder: OperatorFolder, post: Post, model: str, among: Mapping[bytes, bytes]) -> int:
-    """Tell those of the devices that are here of a released model; return how many took it.
+def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
+    """Ask as `asking` does, and after each round that was run ask what owners published."""
+    config = folder.config
+    soon = min(config.stage_s, config.answer_after_ms / 1000 + SOON_S)
+
+    def ask(release: Release, server_round: int, view: View) -> Summed:
+        before = asking.shelf.last
+        found = asking.ask(release, server_round, view)
+        if asking.shelf.last != before:
+            gather(folder, post, asking.directory, deadline_s=soon)
+        return found
+
+    return ask
+
+
+def announce(
+    folder: OperatorFolder,
+    post: Post,
+    released: Released,
+    comments: str,
+    among: Mapping[bytes, bytes],
+) -> int:
+    """Tell those of the devices that are here what was released; return how many took it.
 
     Who is not here now is told by the next life of the run, or takes it with the next round.
     """
     config = folder.config
-    signature = folder.server_key.sign(release_statement(config.run, model))
-    message = wire.Release(config.run, model, signature)
+    names = (config.run, released.model, released.catalogue, comments)
+    message = wire.Release(*names, folder.server_key.sign(release_statement(*names)))
     devices = post.online(among)
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)

@@ -62,6 +62,18 @@ def take_catalogue(folder: OperatorFolder, file: Path) -> Policy:
     return policy
 
 
+def set_choice(folder: OperatorFolder, name: str, value: str) -> None:
+    """Change one word of config.toml and leave the rest as it stands."""
+    file, line = folder.path / "config.toml", f"{name} = {json.dumps(value)}"
+    lines = file.read_text().splitlines() if folder.config else []
+    places = [at for at, old in enumerate(lines) if old.startswith(f"{name} =")]
+    if places:
+        lines[places[0]] = line
+    else:
+        lines.insert(0, line)
+    replace_file(file, ("\n".join(lines) + "\n").encode())
+
+
 def draft(folder: OperatorFolder, plan: Plan) -> Policy:
     """Return the policy that promises the plan, with its spare rounds, and no more."""
     config = folder.config
@@ -85,6 +97,7 @@ def draft(folder: OperatorFolder, plan: Plan) -> Policy:
             min_survivors_above=min(above, Fraction(2, 3)),
             trusts=("distributed",),
         ),
+        text_alpha=Fraction(config.text_alpha).limit_denominator(1000),
     )
 
 

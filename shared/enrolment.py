@@ -25,9 +25,9 @@ from shared.secagg.terms import ID_BYTES
 
 DIRECTORY_LABEL = b"privet/directory/v1\n"
 ENROLMENT_LABEL = b"privet/enrolment/v1\n"
-RELEASE_LABEL = b"privet/release/v1\n"
 DEVICE_RHO_CAP = Fraction(1)
 """Σρ that a device spends in its life where its owner says nothing, over all federations."""
+RELEASE_LABEL = b"privet/release/v2\n"
 INVITATION_FORMAT = "privet-invitation/1"
 KEY_BYTES = 32
 _ENTRY = ID_BYTES + KEY_BYTES
@@ -119,9 +119,9 @@ def enrolment_statement(
     )
 
 
-def release_statement(run: str, model: str) -> bytes:
-    """Return what the server signs when it announces a model."""
-    return RELEASE_LABEL + run.encode() + b"\n" + model.encode()
+def release_statement(run: str, model: str, catalogue: str, comments: str) -> bytes:
+    """Return what the server signs when it announces a model, its catalogue and the comments."""
+    return RELEASE_LABEL + "\n".join((run, model, catalogue, comments)).encode()
 
 
 def write_directory(run: str, entries: Mapping[bytes, bytes], key: Ed25519PrivateKey) -> bytes:

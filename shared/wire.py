@@ -134,12 +134,16 @@ class Refused:
 
 @dataclass(frozen=True)
 class Release:
-    """Server to device: there is a model to take."""
+    """Server to device: there are public files to take, each whole."""
 
     kind: ClassVar[Kind] = "control"
     run: str
     model: str
     """SHA-256 of the model file."""
+    catalogue: str
+    """SHA-256 of the catalogue file that the model is for."""
+    comments: str
+    """SHA-256 of the file of public comments; "" where there are none."""
     signature: bytes
     """Of the server's key, over `shared.enrolment.release_statement`."""
 
@@ -153,6 +157,28 @@ class Taken:
     model: str
 
 
+@dataclass(frozen=True)
+class PublishQuestion:
+    """Server to device, between two rounds: what did your owner publish or withdraw since?"""
+
+    kind: ClassVar[Kind] = "control"
+    run: str
+    held: int
+    """Number of the newest statement that the server holds of this device; 0 before the first."""
+    signature: bytes
+    """Of the server's key, over `shared.publication.question_statement`."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Device to server: what its owner published or withdrew by command; often nothing."""
+
+    kind: ClassVar[Kind] = "publication"
+    run: str
+    body: bytes
+    """Statements, see `shared.publication`."""
+
+
 Message = (
     EnrolQuestion
     | Enrolment
@@ -164,6 +190,8 @@ Message = (
     | Refused
     | Release
     | Taken
+    | PublishQuestion
+    | Publication
 )
 MESSAGES: dict[str, type[Message]] = {
     found.__name__: found
@@ -178,6 +206,8 @@ MESSAGES: dict[str, type[Message]] = {
         Refused,
         Release,
         Taken,
+        PublishQuestion,
+        Publication,
     )
 }
 """Every message, by name."""

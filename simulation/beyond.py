@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from client.encoder import load_encoder
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.diversity import diversify, item_vectors
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.schema import Floats
+from shared.text.encoder import load_encoder
 from simulation.cache import cache_dir
 from simulation.cold_start import cold_start
 from simulation.dataset import Dataset

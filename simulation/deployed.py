@@ -107,12 +107,12 @@ def found(  # type: ignore[no-untyped-def]
     root: Path, devices: int, delay_ms: int, times: Times, reserve: float = 0.2
 ):
     """Make the people, the catalogue, the operator's folder and the signed policy."""
-    from client.encoder import load_encoder
     from server import setup
     from server.folder import Deployment
     from server.street import free_port
     from shared.catalogue import save_catalogue
     from shared.features import build_catalogue, item_text
+    from shared.text.encoder import load_encoder
     from simulation.village import village
 
     dataset = village(devices, 60, seed=24)

@@ -21,10 +21,10 @@ from typing import Literal
 
 import click
 
-from client.encoder import default_weights
 from shared import TELEMETRY_OFF
 from shared.errors import DataError, EnvironmentFault
 from shared.health import GIB, Check
+from shared.text.encoder import default_weights
 
 DISK_FLOOR = 1 * GIB
 """Free bytes below which a run folder may not fit."""

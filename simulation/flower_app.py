@@ -14,7 +14,6 @@ import numpy as np
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from client.encoder import load_encoder
 from server.folder import OperatorFolder
 from shared.config import RunConfig
 from shared.errors import UsageError
@@ -22,11 +21,12 @@ from shared.features import build_catalogue, item_text
 from shared.ledger.replay import replay
 from shared.model.file import load_model
 from shared.privacy.accountant import epsilon
+from shared.text.encoder import load_encoder
 from simulation.baselines import UserMean
 from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor, devices_of
 from simulation.evaluate import evaluate
-from simulation.flower import deployment, found, serve, told
+from simulation.flower import deployment, found, serve, settled, told
 from simulation.splits import Split, split
 from simulation.village import village
 from simulation.virtual import VirtualDevices, place_of
@@ -51,7 +51,7 @@ def main(grid: Grid, context: Context) -> None:
 
 def run(grid: Grid, context: Context, place: Path, say: Callable[[str], None]) -> list[str]:
     """Run the federation; return the lines of its result."""
-    nodes, chosen = len(list(grid.get_nodes())), context.run_config
+    nodes, chosen = len(settled(grid)), context.run_config
     if nodes < NODES_MIN:
         raise UsageError(
             f"a federation must have at least {NODES_MIN} nodes, got {nodes}.",

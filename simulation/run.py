@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from client.encoder import load_encoder
 from client.training import Answer
 from server.plan import Plan, Release, in_sessions, make_plan
 from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
@@ -27,6 +26,7 @@ from shared.model.plan import BLOCKS
 from shared.model.released import SharedModel
 from shared.privacy.noise import OsRandom
 from shared.schema import Floats, Ints, Scale
+from shared.text.encoder import load_encoder
 from simulation.baselines import ItemUserMean, UserMean
 from simulation.beyond import beyond, diverse
 from simulation.book import Book, keep

@@ -40,6 +40,7 @@ from shared.privacy.canonical import Signed, digest, parse
 from shared.privacy.door import Charge, Contribution, abort, authorise, release
 from shared.privacy.noise import OsRandom, RandomSource
 from shared.privacy.policy import DeviceState, Policy
+from shared.publication import Statement
 from simulation.noise import SimulationRng
 
 PARTITION = "partition-id"
@@ -111,8 +112,19 @@ class MemoryDoor:
         """Note that the answer was charged and not used."""
         self._state = abort(self._state, int(time.time()))
 
-    def take_model(self, data: bytes) -> None:
-        """Keep no model: the researcher's page evaluates it."""
+    def held(self) -> tuple[str, str]:
+        """Hold no public files: the researcher's page evaluates the release."""
+        return "", ""
+
+    def take_release(self, model: bytes, catalogue: bytes | None, comments: bytes | None) -> None:
+        """Keep nothing of a release."""
+
+    def statements(self, run: str, held: int) -> tuple[Statement, ...]:
+        """Publish nothing: the people of a simulation write for themselves."""
+        return ()
+
+    def published(self, numbers: Sequence[int]) -> None:
+        """Nothing was published."""
 
 
 class Household:

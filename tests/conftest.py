@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from client.encoder import load_encoder
 from shared.catalogue import Catalogue
 from shared.features import build_catalogue, item_text
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from simulation.generic_writer import write
 from simulation.village import village

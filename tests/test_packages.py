@@ -21,7 +21,7 @@ LEARNING = {"torch", "sentence_transformers", "opacus", "flwr"}
 @pytest.mark.parametrize(
     ("modules", "blocked"),
     [
-        ("client.training, client.encoder", RESEARCH | LEARNING),
+        ("client.training, shared.text.encoder", RESEARCH | LEARNING),
         ("shared.model.local, shared.ranking, shared.metrics", RESEARCH | LEARNING),
         ("shared.privacy.door, shared.secagg.device, shared.secagg.aggregator",
          RESEARCH | LEARNING | {"pydantic", "rich", "typer"}),

@@ -50,6 +50,12 @@ def publish(device: Owner, form: Form) -> Done:
     return Done(item_path(entry.item), "notice.published", {"title": entry.title})
 
 
+def withdraw(device: Owner, form: Form) -> Done:
+    """Take a published comment back."""
+    entry = device.withdraw(_row(device, form))
+    return Done(item_path(entry.item), "notice.withdrawn", {"title": entry.title})
+
+
 def less(device: Owner, form: Form) -> Done:
     """See less like an item."""
     row = _row(device, form)
@@ -86,6 +92,7 @@ ACTS: dict[str, Act] = {
     "/save": save,
     "/forget": forget,
     "/publish": publish,
+    "/withdraw": withdraw,
     "/less": less,
     "/again": again,
     "/pause": pause,

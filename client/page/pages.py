@@ -92,6 +92,7 @@ def item(device: Owner, say: Texts, query: Query) -> Made:
         "high": f"{device.scale.high:g}",
         "comments": comments,
         "can_publish": bool(status.run) and not status.moved,
+        "published": bool(entry and entry.published),
     }
 
 

@@ -69,6 +69,39 @@ def extended(model: SharedModel, catalogue: Catalogue) -> SharedModel:
     return as_new(longer, np.arange(known, known + new))
 
 
+def renewed(model: SharedModel, catalogue: Catalogue) -> SharedModel:
+    """Carry a released model to a newer version of its catalogue: changed texts, then new items.
+
+    Where the features of a known item moved, its vector and offset move by what the tower makes of
+    them; what was learnt of it in sums stays.
+
+    Args:
+        model: The released model of I items.
+        catalogue: The same items on the same basis, some of them changed, then new ones.
+
+    Returns:
+        A model of all items; what it says of items that did not change is unchanged. Public.
+
+    Raises:
+        DataError: The first items of the catalogue are not those of the model.
+    """
+    known = len(model.catalogue)
+    longer = extended(model, catalogue)
+    before = build_tower(model.catalogue, model.statistics)
+    after = build_tower(longer.catalogue, longer.statistics)
+    moved = after.features[:known] - before.features
+    rows = np.flatnonzero(moved.any(axis=1))
+    tower, moved = longer.tower, moved[rows]
+    return replace(
+        longer,
+        tower=replace(
+            tower,
+            features=_with(tower.features, rows, tower.features[rows] + moved),
+            offset=_with(tower.offset, rows, tower.offset[rows] + moved @ model.prior.mean),
+        ),
+    )
+
+
 def as_new(model: SharedModel, rows: Ints) -> SharedModel:
     """Let public features alone speak for some items, whatever was released of them.
 

@@ -199,8 +199,13 @@ class Policy:
     """Names of the queries that may be asked."""
     floor: Floor
     """What the officer promises that no round falls below."""
+    text_alpha: Fraction
+    """Share of an item's old text that stays when its text changes; it guards nothing, it is here
+    so that owners and auditors read it in what they trust."""
 
     def __post_init__(self) -> None:
+        if type(self.text_alpha) is not Fraction or not 0 <= self.text_alpha <= 1:
+            raise DataError("text_alpha must be a fraction in [0, 1].")
         _bounded("users", self.users, 1, 2**40)
         largest = min(Fraction(1, 10**5), Fraction(1, 10 * self.users))
         if type(self.delta) is not Fraction or not 0 < self.delta <= largest:

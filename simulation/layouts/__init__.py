@@ -2,8 +2,8 @@
 """Known layouts of data folders, and `load`, which finds the one that fits.
 
 Another layout is one small file with NAME, FILES, `detect(folder)` and `read(folder)`, and its
-name in LAYOUTS. `reading` turns files into rows, `events` and `items` clean them, `assembly` puts
-them in order.
+name in LAYOUTS. `shared.listing` turns files into rows and cleans items, `events` cleans ratings,
+`assembly` puts them in order.
 """
 
 from pathlib import Path

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import DataError
+from shared.listing.items import ITEM_FILES, build_items, csv_items
+from shared.listing.reading import json_rows, text_lines
 from shared.schema import Scale
 from simulation.dataset import Dataset
 from simulation.layouts.assembly import assemble
 from simulation.layouts.events import EventRow, join_comment, read_events
-from simulation.layouts.items import ITEM_FILES, build_items, csv_items
-from simulation.layouts.reading import json_rows, text_lines
 
 NAME = "Amazon reviews"
 FILES = "one *.json, *.jsonl, *.json.gz or *.jsonl.gz of reviews [+ items.csv]"

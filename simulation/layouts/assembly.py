@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from shared.errors import DataError
+from shared.listing.items import add_unlisted, build_items
 from shared.schema import MAX_NAME, Interactions, Ints, Items, Scale, clean_text
 from simulation.dataset import CleaningReport, Dataset, Rows
 from simulation.layouts.events import Events
-from simulation.layouts.items import add_unlisted, build_items
 
 ID_SET_PUBLIC = (
     "no items file: the catalogue is made out of the ratings, so the set of item ids is public."

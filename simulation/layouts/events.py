@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import DataError
+from shared.listing.reading import refuse
 from shared.schema import (
     MAX_COMMENT,
     MAX_NAME,
@@ -28,7 +29,6 @@ from shared.schema import (
     scale_faults,
     winsorise,
 )
-from simulation.layouts.reading import refuse
 
 EventRow = tuple[int, str, str, Any, Any, str, Any]
 """Line, user, item, rating, timestamp, comment, helpful; numbers as strings or numbers."""

@@ -6,7 +6,7 @@
     comments.csv         item_id, text [, user_id of the author, helpful]: published comments
     comment_events.csv   user_id, item_id, interested 0 or 1 [, opened, timestamp]: private
     users.csv            user_id [, any attribute]: private
-    dataset.toml         what is declared (`declaration.py`)
+    dataset.toml         what is declared (`shared.listing.declaration`)
 
 Only interactions.csv is required.
 """
@@ -20,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.listing.declaration import ASSUMED_SCALE, Declaration, declared
+from shared.listing.items import build_items, csv_items
+from shared.listing.reading import csv_header, csv_rows, refuse
 from shared.schema import MAX_COMMENT, MAX_NAME, MAX_VOTES, Ints, clean_text, winsorise
 from simulation.dataset import CleaningReport, CommentEvents, Dataset, PublicComments
 from simulation.layouts.assembly import assemble, rows_of
-from simulation.layouts.declaration import ASSUMED_SCALE, Declaration, declared
 from simulation.layouts.events import (
     Column,
     EventRow,
@@ -33,8 +35,6 @@ from simulation.layouts.events import (
     seconds,
     votes_or_nan,
 )
-from simulation.layouts.items import build_items, csv_items
-from simulation.layouts.reading import csv_header, csv_rows, refuse
 
 NAME = "Generic CSV"
 FILES = "interactions.csv [+ items.csv, comments.csv, comment_events.csv, users.csv, dataset.toml]"

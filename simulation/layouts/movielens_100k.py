@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import DataError
+from shared.listing.items import ItemRow, build_items, enrich, require_file, require_id
+from shared.listing.reading import split_rows
 from shared.schema import Scale
 from simulation.dataset import Dataset, Fold, Rows
 from simulation.layouts.assembly import assemble, rows_of
 from simulation.layouts.events import EventRow, read_events
-from simulation.layouts.items import ItemRow, build_items, enrich, require_file, require_id
-from simulation.layouts.reading import split_rows
 
 NAME = "MovieLens 100K"
 FILES = "u.data, u.item, u.genre [+ u.user, u1.base, u1.test, ...]"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from shared.listing.items import ItemRow, build_items, enrich, require_file, require_id
+from shared.listing.reading import split_rows
 from shared.schema import Scale
 from simulation.dataset import Dataset
 from simulation.layouts.assembly import assemble
 from simulation.layouts.events import EventRow, read_events
-from simulation.layouts.items import ItemRow, build_items, enrich, require_file, require_id
-from simulation.layouts.reading import split_rows
 
 NAME = "MovieLens 1M"
 FILES = "ratings.dat, movies.dat [+ users.dat]"

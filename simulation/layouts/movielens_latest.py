@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.listing.items import ItemRow, build_items, enrich, require_file, require_id
+from shared.listing.reading import csv_rows
 from shared.schema import Scale
 from simulation.dataset import Dataset
 from simulation.layouts.assembly import assemble
 from simulation.layouts.events import EventRow, read_events
-from simulation.layouts.items import ItemRow, build_items, enrich, require_file, require_id
-from simulation.layouts.reading import csv_rows
 
 NAME = "MovieLens latest, 20M and later"
 FILES = "ratings.csv, movies.csv [+ tags.csv]"

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 from client.device import Device
-from client.encoder import load_encoder
 from client.store import Store
 from server.plan import make_plan
 from server.training import train
@@ -31,6 +30,7 @@ from shared.privacy.canonical import digest, sign
 from shared.privacy.door import Contribution
 from shared.privacy.plan import mechanism_for
 from shared.privacy.policy import RoundConfig
+from shared.text.encoder import load_encoder
 from simulation.devices import devices_of
 from simulation.village import village
 from tests.client.made_store import COHORT, POLICY, SERVER, joined

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from client.encoder import CharacterEncoder
 from client.recommending import explain, recommend, shortlist
 from client.scoring import Scorer
 from shared.catalogue import Catalogue, FeatureBlock
 from shared.features import build_catalogue, item_text
 from shared.model.history import History
 from shared.model.released import SharedModel
+from shared.text.encoder import CharacterEncoder
 from simulation.devices import devices_of
 from simulation.village import village
 from tests.client.folders import write_files

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from client.device import Device
-from client.encoder import load_encoder
 from shared.catalogue import save_catalogue
 from shared.features import build_catalogue, item_text
 from shared.model.file import save_model
 from shared.model.released import SharedModel
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from tests.client.made_store import joined, question, view
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from client.encoder import CharacterEncoder
 from shared.catalogue import Catalogue, save_catalogue
 from shared.features import build_catalogue, item_text
 from shared.model.file import save_model
 from shared.model.released import SharedModel
 from shared.model.statistics import ItemStatistics
+from shared.text.encoder import CharacterEncoder
 from simulation.dataset import Dataset
 
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -70,7 +71,7 @@ class LineCounter:
         return self
 
 
-def run(home: Path, mode: str, point: int) -> None:
+def run(home: Path, mode: str, point: int, live: Callable[[Path], None] = live) -> None:
     """Live until killed."""
     if mode == "time":
 
@@ -91,7 +92,9 @@ def run(home: Path, mode: str, point: int) -> None:
         promise(f"lines {counter.count}")
 
 
-def forked(home: Path, mode: str, point: int) -> tuple[list[str], int]:
+def forked(
+    home: Path, mode: str, point: int, live: Callable[[Path], None] = live
+) -> tuple[list[str], int]:
     """Run in a forked process; return its promises and its exit status."""
     read, write = os.pipe()
     pid = os.fork()
@@ -99,7 +102,7 @@ def forked(home: Path, mode: str, point: int) -> tuple[list[str], int]:
         with contextlib.suppress(BaseException):
             os.close(read)
             os.dup2(write, 1)
-            run(home, mode, point)
+            run(home, mode, point, live)
             os._exit(0)
         os._exit(1)
     os.close(write)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from client.device import Act, Entry, OwnComments, PublicComment, Status
-from client.encoder import CharacterEncoder
 from client.receipts import Receipt
 from shared.catalogue import Catalogue, FeatureBasis
 from shared.errors import DataError
@@ -19,6 +18,7 @@ from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.model.statistics import ItemStatistics
 from shared.schema import Ints, Scale
+from shared.text.encoder import CharacterEncoder
 from simulation.dataset import Dataset
 from simulation.village import village
 
@@ -108,6 +108,10 @@ class MemoryDevice:
 
     def publish(self, row: int) -> Entry:
         self.kept[row] = replace(self.kept[row], published=True)
+        return self.kept[row]
+
+    def withdraw(self, row: int) -> Entry:
+        self.kept[row] = replace(self.kept[row], published=False)
         return self.kept[row]
 
     def hide(self, row: int, *, undo: bool = False) -> None:

@@ -42,6 +42,7 @@ POLICY = Policy(
         "rank_items",
     ),
     floor=FLOOR,
+    text_alpha=Fraction(7, 10),
 )
 SIGNED = sign(POLICY, OFFICER)
 COHORT = Cohort("distributed", 500, Fraction(1, 10))

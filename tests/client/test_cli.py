@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from client.device import Device
-from client.encoder import load_encoder
 from privet import main
 from shared.catalogue import save_catalogue
 from shared.features import build_catalogue, item_text
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from simulation.layouts import load
 from simulation.village import village

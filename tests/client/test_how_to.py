@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.encoder import load_encoder
 from privet import main
 from shared.catalogue import save_catalogue
 from shared.features import build_catalogue, item_text
 from shared.model.file import save_model
 from shared.model.released import SharedModel
+from shared.text.encoder import load_encoder
 from simulation.village import village
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-a-device.md"

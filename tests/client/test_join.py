@@ -14,7 +14,6 @@ import pytest
 import privet
 from client import join as joining
 from client.device import Device
-from client.encoder import load_encoder
 from client.joining import DEVICE_FLOOR
 from client.keeper import DeviceDoor
 from client.receipts import Receipt
@@ -31,6 +30,7 @@ from shared.privacy.canonical import digest, sign
 from shared.privacy.door import Charge, Contribution, decide
 from shared.privacy.plan import Cohort, mechanism_for
 from shared.privacy.policy import DeviceState, Policy, RoundConfig
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from tests.federation.made import OFFICER, SERVER, policy_for, public
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from client.comments import OwnComments, PublicComment
-from client.encoder import CharacterEncoder
+from client.comments import OwnComments
 from client.reading import (
     CHARACTER_SIZE,
     comment_interest,
@@ -19,8 +18,10 @@ from client.reading import (
     readable,
     worth_reading,
 )
-from client.vector_cache import VectorCache
+from shared.comments_file import PublicComment
 from shared.errors import UsageError
+from shared.text.encoder import CharacterEncoder
+from shared.text.vector_cache import VectorCache
 from tests.client.made import released, resident
 
 NONE = OwnComments(np.zeros(0, np.int64), np.zeros((0, 0), np.float32), 0)

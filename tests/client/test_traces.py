@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from client.device import Device
-from client.encoder import load_encoder
 from shared.catalogue import save_catalogue
 from shared.errors import DataError, Refusal
 from shared.features import build_catalogue, item_text
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from tests.client.made_store import MARKERS, joined, question, view
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A federation on the table: real door, secure sums and ledger; no network, no sealed store."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from hashlib import sha256
@@ -28,6 +28,7 @@ from shared.privacy.canonical import Signed, digest, sign
 from shared.privacy.door import Charge, Contribution, authorise, release
 from shared.privacy.noise import RandomSource
 from shared.privacy.policy import DeviceState, Floor, Policy, RoundConfig
+from shared.publication import Statement
 
 RUN = "5e" * 16
 
@@ -66,6 +67,7 @@ def policy_for(plan: Plan, users: int, spare: int = 1) -> Policy:
         delta=Fraction(1, 10**6),
         queries=tuple(r.query.name for r in plan.releases),
         floor=floor,
+        text_alpha=Fraction(7, 10),
     )
 
 
@@ -84,6 +86,11 @@ class PaperDoor:
         self.paused = False
         self.now_s = 1_000_000
         self.model = b""
+        self.listed: bytes | None = None
+        self.spoken: bytes | None = None
+        self.told: tuple[Statement, ...] = ()
+        """What the owner published."""
+        self.uploaded: list[int] = []
         self.released: dict[int, np.ndarray] = {}
         self.salt = sha256(id(self).to_bytes(8, "big")).digest()
 
@@ -126,8 +133,17 @@ class PaperDoor:
     def abort(self, session: str) -> None:
         self.aborted.append(session)
 
-    def take_model(self, data: bytes) -> None:
-        self.model = data
+    def held(self) -> tuple[str, str]:
+        return "", ""
+
+    def take_release(self, model: bytes, catalogue: bytes | None, comments: bytes | None) -> None:
+        self.model, self.listed, self.spoken = model, catalogue, comments
+
+    def statements(self, run: str, held: int) -> tuple[Statement, ...]:
+        return tuple(one for one in self.told if one.number > held)
+
+    def published(self, numbers: Sequence[int]) -> None:
+        self.uploaded.extend(numbers)
 
 
 @dataclass

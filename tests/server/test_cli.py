@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import privet
-from client.encoder import load_encoder
 from shared.catalogue import save_catalogue
 from shared.features import build_catalogue, item_text
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 
 ADDRESS = "box.example:8443"

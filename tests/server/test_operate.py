@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import privet
-from client.encoder import load_encoder
 from client.session import Member, Rounds
 from server import enrolment, setup
 from server.folder import Deployment, OperatorFolder, Seat
@@ -26,6 +25,7 @@ from shared.model.history import History
 from shared.privacy.accountant import epsilon
 from shared.privacy.canonical import digest, parse
 from shared.privacy.policy import Policy
+from shared.text.encoder import load_encoder
 from simulation.audit.facts import gather
 from simulation.dataset import Dataset
 from tests.federation.made import OFFICER, Files, PaperDoor, Village, seeded_key

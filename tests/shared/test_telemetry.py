@@ -58,7 +58,7 @@ def test_loading_and_encoding_looks_nothing_up():
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     done = run("""
-        from client.encoder import load_encoder
+        from shared.text.encoder import load_encoder
         encoder = load_encoder()
         assert "torch" not in sys.modules
         assert encoder.encode(["a hedge"]).shape == (1, 384)

@@ -20,8 +20,10 @@ EXAMPLES: list[wire.Message] = [
     wire.Answer("run", 1, "share", 0, b"b"),
     wire.Contribution("run", 1, 0, b"b"),
     wire.Refused("run", 1, "mask", 0, "paused"),
-    wire.Release("run", "model", b"s"),
+    wire.Release("run", "model", "catalogue", "comments", b"s"),
     wire.Taken("run", "model"),
+    wire.PublishQuestion("run", 3, b"s"),
+    wire.Publication("run", b"b"),
 ]
 
 AGREED = {
@@ -33,8 +35,10 @@ AGREED = {
     "Answer": {"run", "round", "stage", "attempt", "body"},
     "Contribution": {"run", "round", "attempt", "body"},
     "Refused": {"run", "round", "stage", "attempt", "reason"},
-    "Release": {"run", "model", "signature"},
+    "Release": {"run", "model", "catalogue", "comments", "signature"},
     "Taken": {"run", "model"},
+    "PublishQuestion": {"run", "held", "signature"},
+    "Publication": {"run", "body"},
 }
 """Spelled out again on purpose: whoever adds a field must come here and say why."""
 
@@ -56,6 +60,12 @@ def test_wire_fields_are_integers_strings_and_bytes(name: str) -> None:
 def test_wire_has_one_contribution() -> None:
     assert [k.__name__ for k in wire.MESSAGES.values() if k.kind == "contribution"] == [
         "Contribution"
+    ]
+
+
+def test_wire_has_one_publication() -> None:
+    assert [k.__name__ for k in wire.MESSAGES.values() if k.kind == "publication"] == [
+        "Publication"
     ]
 
 

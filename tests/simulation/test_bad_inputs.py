@@ -114,7 +114,7 @@ def test_comment_of_ten_megabytes_is_cut_and_counted(tmp_path):
 
 
 def test_field_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("simulation.layouts.reading.LARGEST_FIELD", 1000)
+    monkeypatch.setattr("shared.listing.reading.LARGEST_FIELD", 1000)
     write_folder(tmp_path, {"interactions.csv": HEAD + GOOD + f"bob,tea,4,1,{'t' * 1001},\n"})
     assert "interactions.csv line 3 must be well-formed CSV" in refused(tmp_path)
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from client.encoder import load_encoder
 from server.plan import make_plan
 from shared.config import RunConfig
 from shared.features import build_catalogue, item_text, project
 from shared.model.released import SharedModel
+from shared.text.encoder import load_encoder
 from simulation.cold_start import RATINGS, cold_start, hit_chance, negatives
 from simulation.devices import devices_of
 from simulation.federation import federate

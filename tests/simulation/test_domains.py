@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.encoder import load_encoder
 from shared.config import RunConfig
 from shared.features import build_catalogue, item_text
+from shared.text.encoder import load_encoder
 from simulation.domains import DOMAINS, domain
 from simulation.generic_writer import write
 from simulation.run import simulate, with_default_budget

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from client.encoder import load_encoder
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from simulation.evaluate_comments import (
     NAMES,

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from shared.errors import DataError
+from shared.listing.declaration import ASSUMED_SCALE
+from shared.listing.reading import text_lines
 from simulation.layouts import LAYOUTS, find_layout, load
 from simulation.layouts.assembly import ID_SET_PUBLIC, canonical_rows, natural_order
-from simulation.layouts.declaration import ASSUMED_SCALE
-from simulation.layouts.reading import text_lines
 from tests.simulation.made import (
     AMAZON_2014,
     AMAZON_2018,

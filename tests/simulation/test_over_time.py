@@ -4,12 +4,12 @@
 import numpy as np
 import pytest
 
-from client.encoder import load_encoder
 from server.plan import make_plan
 from shared.config import RunConfig
 from shared.features import build_catalogue, item_text
 from shared.model.history import History
 from shared.model.profile import RATED_ALPHA, profile_of
+from shared.text.encoder import load_encoder
 from simulation.devices import devices_of
 from simulation.federation import federate
 from simulation.over_time import EVENTS, follow, latest, profile_drift

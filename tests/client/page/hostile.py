@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ACTIONS = ("/save", "/forget", "/less", "/again", "/publish", "/pause", "/resume", "/leave",
-           "/erase", "/close")  # fmt: skip
+ACTIONS = ("/save", "/forget", "/less", "/again", "/publish", "/withdraw", "/pause", "/resume",
+           "/leave", "/erase", "/close")  # fmt: skip
 READS = ("/", "/data", "/left", "/item?id=film-00001", "/style.css", "/icon.svg",
          "/enter?token=guess", "/enter?token=")  # fmt: skip
 FIELDS = {"item": "film-00001", "stars": "1", "comment": "owned", "word": "erase",

@@ -32,7 +32,7 @@ def test_page_of_another_origin_gets_nothing(browser, running, name):
             time.sleep(0.05)
         assert browser.title == "finished"
         browser.get("about:blank")
-    assert len(site.seen) == 4 * len(ACTIONS) + 6 * len(READS) + 1 == 89
+    assert len(site.seen) == 4 * len(ACTIONS) + 6 * len(READS) + 1 == 93
     assert {what for _, what in site.seen} <= {"blocked", "opaque", "hidden", "no answer"}
     assert all(cookie == "" for cookie in site.cookies)
     hits = [hit for hit in running.answers[answered:] if hit[1] != "same-origin"]

@@ -264,6 +264,9 @@ def test_publish_shows_the_words_and_the_warning(asker):
     assert "cannot be taken back for sure" in text
     asker.post("/publish", {"item": item})
     assert next(entry for entry in asker.device.entries if entry.item == item).published
+    assert "Withdraw my published comment" in visible(asker.ask("GET", f"/item?id={item}").text)
+    asker.post("/withdraw", {"item": item})
+    assert not next(entry for entry in asker.device.entries if entry.item == item).published
 
 
 def test_left_lists_receipts_the_newest_first(asker):

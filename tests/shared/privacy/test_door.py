@@ -36,6 +36,7 @@ POLICY = Policy(
     Fraction(1, 10**5),
     ("item_sums",),
     FLOOR,
+    text_alpha=Fraction(7, 10),
 )
 STATE = DeviceState(OFFICER.public_key().public_bytes_raw().hex(), digest(POLICY))
 MECHANISM = mechanism_of(8, 10**8, Cohort("distributed", 100, Fraction(1, 10)))

@@ -7,11 +7,11 @@ import logging
 import numpy as np
 import pytest
 
-from client import encoder as module
-from client.characters import BUCKETS, character_vectors, sparse_characters
-from client.encoder import CharacterEncoder, SentenceEncoder, load_encoder, weights_digest
-from client.vector_cache import VectorCache
 from shared.errors import EnvironmentFault
+from shared.text import encoder as module
+from shared.text.characters import BUCKETS, character_vectors, sparse_characters
+from shared.text.encoder import CharacterEncoder, SentenceEncoder, load_encoder, weights_digest
+from shared.text.vector_cache import VectorCache
 
 TOPICS = {
     "garden": ["园丁修剪花园里的树篱", "花园里的树篱需要修剪", "他在花园里修剪绿色树篱"],

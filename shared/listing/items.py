@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import DataError
+from shared.listing.reading import csv_header, csv_rows, refuse
 from shared.schema import (
     MAX_DESCRIPTION,
     MAX_NAME,
@@ -19,7 +20,6 @@ from shared.schema import (
     known_years,
     winsorise,
 )
-from simulation.layouts.reading import csv_header, csv_rows, refuse
 
 _TITLE_YEAR = re.compile(r"\((\d{4})\)(?:\s*\([^()]*\))?\s*$")
 _DATE_YEAR = re.compile(r"^\s*(\d{4})(?!\d)")

