@@ -100,6 +100,9 @@ class Asking:
     exchange: Exchange
     pace: Pace
     sleep: Callable[[float], None] = time.sleep
+    members: Callable[[], Mapping[bytes, bytes]] | None = None
+    """Enrols who came meanwhile and returns the directory of the next round; never more devices
+    than the policy has. Where it is None the directory stays as it is."""
 
     def ask(self, release: Release, server_round: int, view: View) -> Summed:
         """Return the noisy sum of the devices' answers to one question, and how many are in it.
@@ -189,6 +192,7 @@ class Asking:
             CohortTooSmall: They did not come in time.
         """
         waited = 0.0
+        self._welcome()
         while (here := len(self.exchange.online(self.directory))) < enough:
             if waited >= self.pace.gather_s:
                 raise CohortTooSmall(
@@ -198,6 +202,12 @@ class Asking:
                 )
             self.sleep(self.pace.look_s)
             waited += self.pace.look_s
+            self._welcome()
+
+    def _welcome(self) -> None:
+        """Take the devices that joined since the last round into the next one's directory."""
+        if self.members is not None:
+            self.directory = self.members()
 
     def _run(self, folder: RoundFolder, release: Release) -> None:
         """Carry a round from wherever it stands to its sum, or discard it."""

@@ -12,7 +12,6 @@ import sys
 
 import numpy as np
 
-from client.encoder import load_encoder
 from client.training import Cohort
 from server.plan import Plan, Release, Summed, make_plan
 from server.training import train
@@ -24,6 +23,7 @@ from shared.model.view import View
 from shared.privacy.encode import decode, encode
 from shared.privacy.noise import discrete_gaussian
 from shared.privacy.query import SparseVector
+from shared.text.encoder import load_encoder
 from simulation.dataset import Dataset
 from simulation.devices import devices_of
 from simulation.noise import SimulationRng
@@ -75,7 +75,7 @@ def pairs(seed: int, dropout: float, draws: int) -> list[tuple[float, float]]:
     )
     parts = split(dataset, "random", 0.1, seed)
     devices = devices_of(dataset, parts.known)
-    config = RunConfig(target_epsilon=8.0, dropout=dropout, rounds=4)
+    config = RunConfig(target_epsilon=8.0, dropout=dropout, objective="ratings")
     plan: Plan = make_plan(config, len(devices), catalogue)
     found = []
     for draw in range(draws):
