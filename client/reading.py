@@ -18,7 +18,7 @@ from client.device import Device
 from client.owner import Owner
 from client.scoring import Scorer
 from shared.comments_file import PublicComment
-from shared.errors import EnvironmentFault
+from shared.errors import DataError, EnvironmentFault
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.public_comments import public_vectors, reader_profile, score_comments, top_comments
@@ -185,9 +185,13 @@ def read_by_encoder(device: Device) -> int:
     """
     encoder = device.basis.encoder
     cache = public_cache(device.folder, encoder)
-    if cache is None or not device.public_comments or device.standing().moved:
+    if cache is None or not device.public_comments:
         return 0
-    return device.encode_comments() + encode_public(device.public_comments, encoder, cache)
+    try:
+        own = device.encode_comments()
+    except DataError:  # a device that was moved changes no more
+        own = 0
+    return own + encode_public(device.public_comments, encoder, cache)
 
 
 def public_cache(folder: Path, encoder: str) -> VectorCache | None:

@@ -135,11 +135,15 @@ def test_recommend_reads_comments_with_the_encoder_of_the_catalogue(tmp_path):
     with made as device:
         device.rate(3, 5, "A storm at sea.")
         written = [(3, "A storm at sea.")]
-        cache = public_cache(home, encoder.name)
-        before = read_comments(device.public_comments, written, device.own_comments(), cache)
+
+        def reads():
+            cache = public_cache(home, encoder.name)
+            return read_comments(device.public_comments, written, device.own_comments(), cache)
+
+        before = reads()
         assert before.own.shape == (1, CHARACTER_SIZE)
         assert read_by_encoder(device) == 2
         assert read_by_encoder(device) == 0
-        after = read_comments(device.public_comments, written, device.own_comments(), cache)
+        after = reads()
         np.testing.assert_allclose(after.own, encoder.encode(["A storm at sea."]), atol=1e-5)
         assert len(readable(device, 5)) == 1
