@@ -37,7 +37,7 @@ def recommend_(
     with open_device(folder) as device:
         shown = Shown(device, texts("en"))
         if comments:
-            read_by_encoder(device)
+            read_by_encoder(device, lambda n: typer.echo(f"reading {n} comments, once", err=True))
             chosen = readable(device, k, diversity=diversity)
             rows, lines = comment_rows(shown, chosen), comment_lines(shown, chosen)
             _tell(style, {"comments": rows}, list(lines))
