@@ -8,6 +8,7 @@ Neither torch nor flwr is imported, unless comments must be encoded.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -381,6 +382,12 @@ class Device:
     def closed(self) -> Refusal | None:
         """Return why the device answers nothing at all now, None where it does."""
         return door.closed_for(self._books.settings)
+
+    @property
+    def spent(self) -> Fraction:
+        """Σρ charged so far, over all federations; private to the owner."""
+        state = self._books.settings.state
+        return state.spent if state else Fraction(0)
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:

@@ -34,11 +34,15 @@ def join_(
     style: FormatOption = "text",
 ) -> None:
     """Show what a federation asks, and take part in it if the owner says so."""
-    from client.join import join, read_offer
+    from client.join import join, left_in, read_offer
 
     offer = read_offer(invitation, officer)
+    there = (folder / "custody.json").exists()
+    given = _passphrase(folder, custody) if there else None
     for line in offer.words():
         typer.echo(harmless(line), err=True)
+    if warning := offer.warning(left_in(folder, given)):
+        typer.echo(f"warning: {warning}", err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(
@@ -47,7 +51,8 @@ def join_(
             )
         if not typer.confirm("Take part?", err=True):
             raise UsageError("the owner must accept, and did not.", hint="nothing was changed.")
-    join(folder, offer, passphrase=_passphrase(folder, custody), custody=custody, demo=demo)
+    given = given if there else _passphrase(folder, custody)
+    join(folder, offer, passphrase=given, custody=custody, demo=demo)
     if style == "json":
         typer.echo('{"joined": true}')
     else:

@@ -7,13 +7,14 @@ the invitation names is fetched whole and checked by its hash before anything is
 
 import tempfile
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from client.device import Device
 from client.files import PublicFiles
 from client.joining import DEVICE_FLOOR
 from client.transfer import CATALOGUE
-from shared.enrolment import Invitation, read_invitation
+from shared.enrolment import DEVICE_RHO_CAP, Invitation, read_invitation, rounds_within
 from shared.errors import DataError, PolicyError
 from shared.privacy.accountant import epsilon
 from shared.privacy.canonical import Signed, verified
@@ -44,6 +45,22 @@ class Offer:
         worst = self.policy.floor.rho_round_max * self.policy.shares_max
         return epsilon(worst, float(self.policy.delta))
 
+    def warning(self, left: Fraction = DEVICE_RHO_CAP) -> str:
+        """Say that the device's own budget ends before the policy's, "" where it does not.
+
+        Args:
+            left: ρ that the device may still spend in its life.
+        """
+        floor = self.policy.floor
+        if floor.rho_cap <= left:
+            return ""
+        return (
+            f"The policy may spend ρ = {float(floor.rho_cap):.3g}; this device has "
+            f"{float(left):.3g} left for its life. It surely answers "
+            f"{rounds_within(self.policy, left)} of at most {floor.participations_max} rounds and "
+            "refuses those that would pass its own limit."
+        )
+
     def words(self) -> tuple[str, ...]:
         """Say what is asked, in sentences."""
         policy, floor = self.policy, self.policy.floor
@@ -63,6 +80,14 @@ class Offer:
             f"{policy.operator} can see that this device takes part, and when.",
             "Leaving stops it; what was added to a trained model cannot be taken out again.",
         )
+
+
+def left_in(folder: Path, passphrase: str | None) -> Fraction:
+    """Return the ρ that a device may still spend in its life; all of it where it is new."""
+    if not (folder / "custody.json").exists():
+        return DEVICE_RHO_CAP
+    with Device.open(folder, passphrase=passphrase) as device:
+        return DEVICE_RHO_CAP - device.spent
 
 
 def read_offer(file: Path, officer_key: str = "") -> Offer:

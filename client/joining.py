@@ -6,12 +6,13 @@ from fractions import Fraction
 
 from client.books import Books
 from client.settings import Membership, spell
+from shared.enrolment import DEVICE_RHO_CAP
 from shared.errors import PolicyError, Refusal
 from shared.privacy.canonical import Signed, digest, verified
 from shared.privacy.policy import DeviceState, Floor, Policy
 
 DEVICE_FLOOR = Floor(
-    rho_cap=Fraction(1),
+    rho_cap=DEVICE_RHO_CAP,
     rho_round_max=Fraction(1),
     participations_max=10_000,
     min_separation_s=0,

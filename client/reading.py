@@ -6,7 +6,7 @@ The vectors behind it are those of the catalogue's encoder where they were made 
 weights, take milliseconds, and public and own comments are always read by the same of the two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from client.comments import OwnComments
+from client.device import Device
 from client.owner import Owner
 from client.scoring import Scorer
 from shared.comments_file import PublicComment
-from shared.errors import EnvironmentFault
+from shared.errors import DataError, EnvironmentFault
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.public_comments import public_vectors, reader_profile, score_comments, top_comments
@@ -146,13 +147,19 @@ def comment_interest(model: SharedModel, history: History, rows: Ints) -> Floats
     return rank / max(len(rows) - 1, 1)
 
 
-def encode_public(public: Sequence[PublicComment], encoder: str, cache: VectorCache) -> int:
+def encode_public(
+    public: Sequence[PublicComment],
+    encoder: str,
+    cache: VectorCache,
+    tell: Callable[[int], None] = lambda count: None,
+) -> int:
     """Encode public comments with the catalogue's encoder and keep the vectors; may import torch.
 
     Args:
         public: Public comments.
         encoder: `FeatureBasis.encoder`.
         cache: Where vectors of public texts are kept.
+        tell: Called with their number before any are encoded; some hundred take a second.
 
     Returns:
         How many were encoded; 0 where that encoder is not installed, or all are known.
@@ -168,10 +175,34 @@ def encode_public(public: Sequence[PublicComment], encoder: str, cache: VectorCa
         found = load_encoder("default")
         if found.name != encoder:
             return 0
+        tell(len(new))
         cache.put(new, found.encode(new))
     except EnvironmentFault:
         return 0
     return len(new)
+
+
+def read_by_encoder(device: Device, tell: Callable[[int], None] = lambda count: None) -> int:
+    """Read what nobody has read yet with the catalogue's encoder; may import torch.
+
+    Vectors of the owner's comments are sealed in the store, those of public ones cached beside it.
+
+    Args:
+        device: Whose comments.
+        tell: Called with the number of public ones before they are encoded.
+
+    Returns:
+        How many texts were encoded; 0 where that encoder is not installed, or all are known.
+    """
+    encoder = device.basis.encoder
+    cache = public_cache(device.folder, encoder)
+    if cache is None or not device.public_comments:
+        return 0
+    try:
+        own = device.encode_comments()
+    except DataError:  # a device that was moved changes no more
+        own = 0
+    return own + encode_public(device.public_comments, encoder, cache, tell)
 
 
 def public_cache(folder: Path, encoder: str) -> VectorCache | None:

@@ -10,7 +10,7 @@ import typer
 
 from client.owner import Owner
 from client.page.shown import Shown
-from client.reading import Readable, readable
+from client.reading import Readable, read_by_encoder, readable
 from client.recommending import DIVERSITY, Recommendation, explain, recommend
 from client.shell import Folder, FormatOption, open_device
 from client.texts import Texts, texts
@@ -37,6 +37,7 @@ def recommend_(
     with open_device(folder) as device:
         shown = Shown(device, texts("en"))
         if comments:
+            read_by_encoder(device, lambda n: typer.echo(f"reading {n} comments, once", err=True))
             chosen = readable(device, k, diversity=diversity)
             rows, lines = comment_rows(shown, chosen), comment_lines(shown, chosen)
             _tell(style, {"comments": rows}, list(lines))

@@ -22,7 +22,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.book import Book
-from server.plan import Release
+from server.plan import Release, Summed
 from server.rounds import Decided, Opened, RoundFolder, RoundShelf
 from shared import wire
 from shared.enrolment import write_directory
@@ -34,7 +34,7 @@ from shared.privacy.canonical import parse, sign
 from shared.privacy.encode import decode
 from shared.privacy.policy import Mechanism, RoundConfig
 from shared.round_terms import terms_of
-from shared.schema import Floats, Ints
+from shared.schema import Ints
 from shared.secagg.aggregator import Aggregator
 from shared.secagg.refusals import ProtocolRefusal, TooFewDevices
 from shared.secagg.terms import SERVER_NAME, Enrolment, Identity
@@ -100,9 +100,12 @@ class Asking:
     exchange: Exchange
     pace: Pace
     sleep: Callable[[float], None] = time.sleep
+    members: Callable[[], Mapping[bytes, bytes]] | None = None
+    """Enrols who came meanwhile and returns the directory of the next round; never more devices
+    than the policy has. Where it is None the directory stays as it is."""
 
-    def ask(self, release: Release, server_round: int, view: View) -> Floats:
-        """Return the noisy sum of the devices' answers to one question.
+    def ask(self, release: Release, server_round: int, view: View) -> Summed:
+        """Return the noisy sum of the devices' answers to one question, and how many are in it.
 
         Args:
             release: The query and its mechanism; distributed trust.
@@ -123,7 +126,8 @@ class Asking:
         while True:
             tries = self.shelf.of(release.query.name, server_round)
             if tries and (opened := tries[-1].opened) is not None:
-                return decode(opened.total, release.query, mechanism)
+                total = decode(opened.total, release.query, mechanism)
+                return release.summed(total, opened.survivors)
             if tries and not tries[-1].outcome:
                 folder = tries[-1]
             else:
@@ -188,6 +192,7 @@ class Asking:
             CohortTooSmall: They did not come in time.
         """
         waited = 0.0
+        self._welcome()
         while (here := len(self.exchange.online(self.directory))) < enough:
             if waited >= self.pace.gather_s:
                 raise CohortTooSmall(
@@ -197,6 +202,12 @@ class Asking:
                 )
             self.sleep(self.pace.look_s)
             waited += self.pace.look_s
+            self._welcome()
+
+    def _welcome(self) -> None:
+        """Take the devices that joined since the last round into the next one's directory."""
+        if self.members is not None:
+            self.directory = self.members()
 
     def _run(self, folder: RoundFolder, release: Release) -> None:
         """Carry a round from wherever it stands to its sum, or discard it."""

@@ -22,8 +22,9 @@ from server import enrolment, setup
 from server.folder import Deployment, OperatorFolder, read_draft, read_signed
 from server.keys import read_signing_key, write_secret
 from server.rounds import RoundShelf
+from shared.atomic import replace_file
 from shared.catalogue import load_catalogue
-from shared.enrolment import write_invitation
+from shared.enrolment import DEVICE_RHO_CAP, rounds_within, write_invitation
 from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
 from shared.ledger.replay import replay
@@ -175,6 +176,7 @@ def policy_check(
     floor = draft.floor
     spent = epsilon(floor.rho_cap, float(draft.delta))
     worst = epsilon(floor.rho_round_max * draft.shares_max, float(draft.delta))
+    answered = rounds_within(draft, DEVICE_RHO_CAP)
     signed = file.with_suffix(".sig").exists()
     if signed:
         read_signed(file)
@@ -190,6 +192,7 @@ def policy_check(
             "delta": float(draft.delta),
             "participations_max": floor.participations_max,
             "min_noise_shares": floor.min_noise_shares,
+            "rounds_within_device_cap": answered,
             "text_alpha": float(draft.text_alpha),
             "signed": signed,
         },
@@ -199,6 +202,11 @@ def policy_check(
         f"ε {spent:.2f} at δ {float(draft.delta):.0e} when all is used; at least "
         f"{floor.min_noise_shares} honest noise shares in each sum.",
         f"Against an operator who makes up all other devices: ε {worst:.1f} for one round.",
+        f"warning: devices spend at most ρ = {float(DEVICE_RHO_CAP):g} in their life unless their "
+        f"owners say otherwise; this policy may ask {float(floor.rho_cap):.3g}. Such a device "
+        f"surely answers {answered} of {floor.participations_max} rounds."
+        if floor.rho_cap > DEVICE_RHO_CAP
+        else "",
         f"When an item's text changes, {float(draft.text_alpha):.0%} of the old one stays.",
         "DEMO: fewer than 16 noise shares." if floor.demo else "",
         "Signed." if signed else "Not signed.",
@@ -350,7 +358,9 @@ def rounds(folder: Folder, style: Format = "text") -> None:
 
 @server.command()
 def release(folder: Folder, style: Format = "text") -> None:
-    """Show the released model: its file, its hash, its place in the ledger."""
+    """Show the released model, its hash, its place in the ledger; write its card beside it."""
+    from server.card import CARD, card_facts, card_text
+
     found = OperatorFolder(folder)
     path = found.path / "model.safetensors"
     if not path.exists():
@@ -360,11 +370,16 @@ def release(folder: Folder, style: Format = "text") -> None:
         )
     book = replay(found.path / "ledger").book
     entry = book.releases[-1]
+    facts = card_facts(found)
+    text = card_text(facts, found.config.operator, len(found.catalogue))
+    replace_file(found.path / CARD, text.encode())
     tell(
         style,
-        {"file": str(path), "sha256": entry["file"], "round": entry["round"]},
+        {"file": str(path), "sha256": entry["file"], "round": entry["round"], "card": facts},
         f"{path}",
         f"sha256 {entry['file']}, after round {entry['round']}, in the ledger.",
+        "",
+        text,
     )
 
 

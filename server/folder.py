@@ -88,6 +88,14 @@ class Deployment(pydantic.BaseModel):
     """Share of an item's old text that stays when its text changes; drafted into the policy."""
     scale_low: float = 1.0
     scale_high: float = 5.0
+    region: str | None = None
+    """Where the server stands and whose law holds, as the report states it."""
+    retention: str | None = None
+    """How long what is kept, as the report states it."""
+    valid_until: str | None = None
+    """Until when the promises of the run hold, as the report states it."""
+    justification: str | None = None
+    """Why this ε, as the report states it."""
 
     @property
     def port(self) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from server.plan import Plan, Release
+from server.plan import Plan, Release, Summed
 from shared.catalogue import Catalogue
 from shared.model.interest import InterestModel
 from shared.model.statistics import ItemStatistics
@@ -26,7 +26,7 @@ from shared.model.view import InterestQuery, InterestView, heaviest
 from shared.ranking.contexts import TASTE_SCALE
 from shared.schema import Floats, Ints
 
-Ask = Callable[[Release, int, InterestView], Floats]
+Ask = Callable[[Release, int, InterestView], Summed]
 WEIGHTS_STEP = 2.0
 """Over-relaxation of the mean of clipped Newton steps."""
 WEIGHTS_SD = 0.05
@@ -100,11 +100,11 @@ def learn_weights(
     model: InterestModel, catalogue: Catalogue, asked: Release, rounds: range, ask: Ask
 ) -> InterestModel:
     """Move θ to where people's own steps away from it cancel."""
-    noise = asked.noise_std / asked.users
-    step = WEIGHTS_STEP * WEIGHTS_SD**2 / (WEIGHTS_SD**2 + noise**2)
     for server_round in rounds:
-        total = ask(asked, server_round, _view("rank_weights", catalogue, model))
-        model = replace(model, weights=model.weights + step * total / asked.users)
+        found = ask(asked, server_round, _view("rank_weights", catalogue, model))
+        noise = found.noise_std / found.users
+        step = WEIGHTS_STEP * WEIGHTS_SD**2 / (WEIGHTS_SD**2 + noise**2)
+        model = replace(model, weights=model.weights + step * found.total / found.users)
     return model
 
 
@@ -114,10 +114,10 @@ def learn_bilinear(
     """Learn M: which recent taste draws people to which items."""
     raw, variance = model.bilinear, 0.0
     for server_round in range(1, asked.rounds + 1):
-        total = ask(asked, server_round, _view("rank_bilinear", catalogue, model))
-        step = BILINEAR_STEP / asked.users
-        raw = raw + step * total.reshape(raw.shape)
-        variance += (step * asked.noise_std) ** 2
+        found = ask(asked, server_round, _view("rank_bilinear", catalogue, model))
+        step = BILINEAR_STEP / found.users
+        raw = raw + step * found.total.reshape(raw.shape)
+        variance += (step * found.noise_std) ** 2
         model = replace(model, bilinear=above_edge(raw, variance))
     return model
 
@@ -174,8 +174,8 @@ class Terms:
     """Sum over rounds of s (gradient + curvature · δ), (M, 1 + k)."""
     scale: float
     """Sum of round numbers s."""
-    scale_squared: float
-    """Sum of their squares."""
+    noise: float
+    """Σ s² σ_s²: variance of the noise in the evidence, which rounds with drop-outs differ in."""
     rounds: int
 
 
@@ -193,12 +193,12 @@ def terms_step(terms: Terms, total: Floats, noise_std: float, curvature: Floats)
     """
     rounds = terms.rounds + 1
     evidence = terms.evidence + rounds * (total + curvature * terms.items)
-    scale, squared = terms.scale + rounds, terms.scale_squared + rounds**2
+    scale, noisy = terms.scale + rounds, terms.noise + (rounds * noise_std) ** 2
     variance = np.full(total.shape[1], FACTOR_SD**2)
     variance[0] = ITEM_SD**2
-    noise = noise_std**2 * squared / scale**2 + CHOICE_VARIANCE * curvature
+    noise = noisy / scale**2 + CHOICE_VARIANCE * curvature
     shrink = variance * curvature / (curvature**2 * variance + noise + 1e-6)
-    return Terms(evidence / scale * shrink, evidence, scale, squared, rounds)
+    return Terms(evidence / scale * shrink, evidence, scale, noisy, rounds)
 
 
 def learn_terms(
@@ -216,8 +216,9 @@ def learn_terms(
     scale = CURVATURE * math.sqrt((plan.count_scale**2 + 0.8) / (1 + known))
     curvature = scale * statistics.weight[rows][:, None]
     for server_round in range(1, asked.rounds + 1):
-        total = ask(asked, server_round, _view("rank_items", catalogue, model, place))
-        terms = terms_step(terms, total.reshape(len(rows), width), asked.noise_std, curvature)
+        found = ask(asked, server_round, _view("rank_items", catalogue, model, place))
+        rated = found.total.reshape(len(rows), width)
+        terms = terms_step(terms, rated, found.noise_std, curvature)
         items = np.zeros((len(place), width))
         items[rows] = terms.items
         model = model.with_items(items)

@@ -16,7 +16,7 @@ from server.book import Book
 from server.carrying import Released, carry
 from server.comments import publish_comments
 from server.folder import OperatorFolder, Seat
-from server.plan import Plan, Release, make_plan
+from server.plan import Plan, Release, Summed, make_plan
 from server.publications import gather
 from server.rounds import RoundShelf
 from server.training import Ask, train
@@ -30,7 +30,6 @@ from shared.model.file import save_model
 from shared.model.view import View
 from shared.privacy.canonical import digest
 from shared.privacy.policy import Policy
-from shared.schema import Floats
 
 log = logging.getLogger("privet.server")
 CODE = "privet 0.1.0"
@@ -65,6 +64,12 @@ def operate(
     catalogue = folder.catalogue
     plan = covered_plan(folder, catalogue, policy)
     enrol(folder, post, sleep)
+    again = (folder.path / "model.safetensors").exists()
+
+    def members() -> Mapping[bytes, bytes]:
+        take_seats(folder, post)
+        return enrolment.directory(folder)
+
     with LedgerWriter.open(folder.path / "ledger", folder.server_key) as writer:
         book = Book(writer, policy, run=config.run, code=CODE)
         asking = Asking(
@@ -78,6 +83,7 @@ def operate(
             exchange=post,
             pace=config.pace,
             sleep=sleep,
+            members=members,
         )
         model = train(catalogue, plan, between(folder, post, asking))
         released = carry(folder, model, asking.finish(save_model(model)), book)
@@ -85,8 +91,28 @@ def operate(
         comments = publish_comments(folder, enrolment.directory(folder), book)
     name, count = released.model, len(list(asking.shelf))
     log.info("released %s after %d rounds", name, count, extra=fields(model=name, rounds=count))
-    announce(folder, post, released, comments)
+    announce(folder, post, released, comments, enrolment.directory(folder))
+    if again:
+        welcome(folder, post, lambda new: announce(folder, post, released, comments, new), sleep)
     return name
+
+
+def welcome(
+    folder: OperatorFolder,
+    post: Post,
+    tell: Callable[[Mapping[bytes, bytes]], object],
+    sleep: Callable[[float], None],
+) -> None:
+    """Give the model to who joins after the release, while seats are open and time is left."""
+    config, waited = folder.config, 0.0
+    while waited < config.gather_s and any(seat.state == "invited" for seat in folder.seats()):
+        before = enrolment.directory(folder)
+        if take_seats(folder, post):
+            now = enrolment.directory(folder)
+            tell({name: now[name] for name in now.keys() - before.keys()})
+            continue
+        sleep(config.pace.look_s)
+        waited += config.pace.look_s
 
 
 def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
@@ -94,28 +120,34 @@ def between(folder: OperatorFolder, post: Post, asking: Asking) -> Ask:
     config = folder.config
     soon = min(config.stage_s, config.answer_after_ms / 1000 + SOON_S)
 
-    def ask(release: Release, server_round: int, view: View) -> Floats:
+    def ask(release: Release, server_round: int, view: View) -> Summed:
         before = asking.shelf.last
-        total = asking.ask(release, server_round, view)
+        found = asking.ask(release, server_round, view)
         if asking.shelf.last != before:
             gather(folder, post, asking.directory, deadline_s=soon)
-        return total
+        return found
 
     return ask
 
 
-def announce(folder: OperatorFolder, post: Post, released: Released, comments: str) -> int:
-    """Tell the devices that are here what was released; return how many took it.
+def announce(
+    folder: OperatorFolder,
+    post: Post,
+    released: Released,
+    comments: str,
+    among: Mapping[bytes, bytes],
+) -> int:
+    """Tell those of the devices that are here what was released; return how many took it.
 
     Who is not here now is told by the next life of the run, or takes it with the next round.
     """
     config = folder.config
     names = (config.run, released.model, released.catalogue, comments)
     message = wire.Release(*names, folder.server_key.sign(release_statement(*names)))
-    devices = post.online(enrolment.directory(folder))
+    devices = post.online(among)
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)
-    users = len(enrolment.directory(folder))
+    users = len(among)
     log.info(
         "%d of %d devices took the model", taken, users, extra=fields(taken=taken, users=users)
     )
@@ -146,21 +178,16 @@ def enrol(folder: OperatorFolder, post: Post, sleep: Callable[[float], None]) ->
     Raises:
         CohortTooSmall: They did not come in time.
     """
-    config, policy_hash, waited = folder.config, digest(folder.draft), 0.0
+    config, waited = folder.config, 0.0
     users = folder.draft.users
     while True:
         here = len(enrolment.directory(folder))
         open_seats = [seat for seat in folder.seats() if seat.state == "invited"]
         if here >= users or (not open_seats and _begun(folder)):
             return
-        answers = post.enrol(open_seats, enrolment.question(folder), config.stage_s)
-        new = [seat for seat, answer in answers if enrolment.take(seat, answer, policy_hash)]
-        if new:
-            here += len(new)
-            known = fields(enrolled=here, users=users)
-            log.info("enrolled %d of %d devices", here, users, extra=known)
+        if take_seats(folder, post):
             continue
-        if _begun(folder):  # who comes late is asked again by the next life
+        if _begun(folder):  # who comes late is asked again before the next round
             return
         if waited >= config.gather_s:
             raise CohortTooSmall(
@@ -170,6 +197,22 @@ def enrol(folder: OperatorFolder, post: Post, sleep: Callable[[float], None]) ->
             )
         sleep(config.pace.look_s)
         waited += config.pace.look_s
+
+
+def take_seats(folder: OperatorFolder, post: Post) -> int:
+    """Ask once who took the open seats; return how many enrolled, within the policy's devices."""
+    users, here = folder.draft.users, len(enrolment.directory(folder))
+    open_seats = [seat for seat in folder.seats() if seat.state == "invited"][: users - here]
+    if not open_seats:
+        return 0
+    policy_hash = digest(folder.draft)
+    answers = post.enrol(open_seats, enrolment.question(folder), folder.config.stage_s)
+    new = sum(enrolment.take(seat, answer, policy_hash) for seat, answer in answers)
+    if new:
+        here += new
+        known = fields(enrolled=here, users=users)
+        log.info("enrolled %d of %d devices", here, users, extra=known)
+    return new
 
 
 def _begun(folder: OperatorFolder) -> bool:

@@ -48,6 +48,7 @@ from shared.privacy.accountant import epsilon, noise_multiplier, rho_for, rho_of
 from shared.privacy.plan import Cohort, mechanism_for
 from shared.privacy.policy import MAX_SECURE_SUM, Mechanism
 from shared.privacy.query import SumQuery, metrics_query
+from shared.schema import Floats
 
 DEFAULT_EPSILON = 8.0
 NO_NETWORK = NetworkShape(0, 0, 0)
@@ -62,6 +63,19 @@ BUILT = (
     "metrics",
 )
 """Queries of `shared.config.QUERIES` that can be asked today."""
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A noisy sum, as the learning steps need it: with who is in it and how noisy it is."""
+
+    total: Floats
+    """The sum in the query's units, (d,)."""
+    users: int
+    """People whose answers are in it; with drop-outs fewer than were invited."""
+    noise_std: float
+    """Standard deviation of the noise in each coordinate: under distributed trust every survivor
+    brought a share, so it is known exactly from their number."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +95,33 @@ class Release:
 
     @property
     def noise_std(self) -> float:
-        """Standard deviation of the noise in each coordinate of a round's sum, query's units."""
-        if self.mechanism is None:
-            return 0.0
-        unit = self.query.clipping_norm / self.mechanism.scaled_norm
-        return float(self.variance**0.5 * unit)
+        """Noise in each coordinate of a sum that everybody answers, query's units."""
+        return self._std(self.users)
 
     @property
     def variance(self) -> int:
-        """Noise variance of a round's sum over all its sessions, in units of the integers."""
+        """Noise variance of a sum that everybody answers, in units of the integers."""
+        return self._variance(self.users)
+
+    def summed(self, total: Floats, survivors: int | None = None) -> Summed:
+        """Say of a round's sum whose answers are in it; everybody's where nobody dropped out."""
+        users = self.users if survivors is None else survivors
+        return Summed(total, users, self._std(users))
+
+    def _std(self, users: int) -> float:
+        """Return the standard deviation of the noise in a sum of so many, query's units."""
+        if self.mechanism is None:
+            return 0.0
+        unit = self.query.clipping_norm / self.mechanism.scaled_norm
+        return float(self._variance(users) ** 0.5 * unit)
+
+    def _variance(self, users: int) -> int:
+        """Return the noise variance over all sessions, in units of the integers."""
         if self.mechanism is None:
             return 0
         if self.mechanism.trust == "central":
-            return self.sessions * self.mechanism.sum_variance(self.users)
-        return self.mechanism.sum_variance(self.users)
+            return self.sessions * self.mechanism.sum_variance(users)
+        return self.mechanism.sum_variance(users)
 
     def under(self, rho: Fraction, cohort: Cohort) -> "Release":
         """Return the release with the mechanism that spends its share of a run's ρ."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from server.interest import train_interest
 from server.optimiser import AdamSettings, initial_state, network_step
-from server.plan import Plan, Release
+from server.plan import Plan, Release, Summed
 from shared.catalogue import Catalogue
 from shared.model.comment_task import denoise_comments
 from shared.model.interest import InterestModel
@@ -21,9 +21,21 @@ from shared.model.network import Network, initial_network
 from shared.model.popularity import popularity
 from shared.model.prior import prior_frame, prior_step
 from shared.model.released import SharedModel
-from shared.model.statistics import denoise, mean_variance, typical_length
+from shared.model.statistics import (
+    denoise,
+    mean_sd,
+    mean_variance,
+    row_scale,
+    typical_length,
+)
 from shared.model.tower import Tower
-from shared.model.trunk_items import ItemBlock, directions, item_step, moved
+from shared.model.trunk_items import (
+    ItemBlock,
+    directions,
+    item_step,
+    moved,
+    variance_of_gradients,
+)
 from shared.model.view import (
     ItemSumsView,
     NetworkView,
@@ -35,8 +47,9 @@ from shared.model.view import (
 )
 from shared.schema import Floats
 
-Ask = Callable[[Release, int, View], Floats]
-"""Sends a view to the devices of a round (from 1) and returns their noisy sum, (d,)."""
+Ask = Callable[[Release, int, View], Summed]
+"""Sends a view to the devices of a round (from 1) and returns their noisy sum, (d,), with who is in
+it: each step shrinks by the noise of the actual survivors, not by the plan's."""
 
 
 NETWORK_SEED = 0
@@ -54,59 +67,70 @@ def train(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
     Returns:
         The shared model; public under the plan's ρ.
     """
-    model = SharedModel.before_any_release(catalogue)
+    model, counted = SharedModel.before_any_release(catalogue), None
     if "item_sums" in plan:
-        model = learn_items(catalogue, plan, ask)
+        counted = ask(plan["item_sums"], 1, items_view(catalogue, plan))
+        model = learn_items(catalogue, plan, counted)
     if "population_prior" in plan:
-        model = learn_prior(model, plan, ask)
+        model = learn_prior(model, plan, ask, counted)
     # Directions come from what is known before the rounds; both blocks see people through them.
     axes = directions(model.tower, model.statistics, model.prior, plan.factors)
     if "trunk_items" in plan:
-        model = replace(model, tower=train_items(model, plan, ask, axes))
+        model = replace(model, tower=train_items(model, plan, ask, axes, counted))
     if "trunk_network" in plan:
         model = replace(model, network=train_network(model, plan, ask, axes))
     taste = train_interest(catalogue, model.statistics, model.interest, plan, ask)
     return replace(model, interest=taste)
 
 
-def learn_items(catalogue: Catalogue, plan: Plan, ask: Ask) -> SharedModel:
+def items_view(catalogue: Catalogue, plan: Plan) -> ItemSumsView:
+    """Return what goes with `item_sums`."""
+    return ItemSumsView(len(catalogue), plan.comments, plan.count_scale)
+
+
+def learn_items(catalogue: Catalogue, plan: Plan, counted: Summed) -> SharedModel:
     """Learn how well each item is liked, how often it is rated, how much its comments interest."""
-    asked, scale = plan["item_sums"], plan.count_scale
-    view = ItemSumsView(len(catalogue), plan.comments, scale)
-    sums = ask(asked, 1, view).reshape(len(catalogue), -1)
-    statistics = denoise(
-        sums[:, :2], asked.noise_std, catalogue, users=asked.users, count_scale=scale
-    )
-    popular = popularity(sums[:, 1] / scale, (asked.noise_std / scale) ** 2, catalogue)
+    scale, noise = plan.count_scale, counted.noise_std
+    sums = counted.total.reshape(len(catalogue), -1)
+    statistics = denoise(sums[:, :2], noise, catalogue, users=counted.users, count_scale=scale)
+    popular = popularity(sums[:, 1] / scale, (noise / scale) ** 2, catalogue)
     model = replace(
         SharedModel.of_items(catalogue, statistics),
         interest=InterestModel.untrained(catalogue, popular, statistics.mean),
     )
     if not plan.comments:
         return model
-    mean = denoise_comments(sums[:, 2:], asked.noise_std, catalogue, statistics.log_weight)
+    mean = denoise_comments(sums[:, 2:], noise, catalogue, statistics.log_weight)
     return replace(model, comment_mean=mean)
 
 
-def learn_prior(model: SharedModel, plan: Plan, ask: Ask) -> SharedModel:
+def learn_prior(model: SharedModel, plan: Plan, ask: Ask, counted: Summed | None) -> SharedModel:
     """Learn in which directions people differ; their mean moves into the offsets."""
     asked, prior, statistics = plan["population_prior"], model.prior, model.statistics
-    users, length = asked.users, asked.query.dimension
+    length = asked.query.dimension
+    users = counted.users if counted else asked.users
     ratings = typical_length(statistics, users, plan.count_scale)
     for server_round in range(1, asked.rounds + 1):
         frame = prior_frame(model.tower, statistics, prior, ratings, length)
         view = PriorView(model.tower.shifted(prior.mean), frame.basis, frame.pairs)
-        prior = prior_step(ask(asked, server_round, view), asked.noise_std, users, frame, prior)
+        found = ask(asked, server_round, view)
+        prior = prior_step(found.total, found.noise_std, found.users, frame, prior)
+        if statistics.known:
+            prior = prior.with_slope_one(model.tower.axes[-2])
     return replace(model, prior=prior, tower=model.tower.shifted(prior.mean))
 
 
-def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower:
+def train_items(
+    model: SharedModel, plan: Plan, ask: Ask, axes: Floats, counted: Summed | None
+) -> Tower:
     """Learn offsets and factors of the heaviest items, round by round; return the moved tower."""
     asked, factors, preference = plan["trunk_items"], plan.factors, plan.preference
     statistics, prior = model.statistics, model.prior
     rows = heaviest(statistics.weight, asked.query.dimension // (1 + factors))
-    noise = plan["item_sums"].noise_std if "item_sums" in plan else 0.0
-    left_open = mean_variance(statistics, noise, asked.users, plan.count_scale)
+    noise, users = (counted.noise_std, counted.users) if counted else (0.0, asked.users)
+    left_open = mean_variance(statistics, noise, users, plan.count_scale, mean_sd(model.catalogue))
+    scale = row_scale(float(statistics.weight.sum()), users, plan.count_scale)
+    chance = variance_of_gradients(model.catalogue, scale)
     place = np.full(len(statistics.weight), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     block = ItemBlock.zeros(len(rows), factors)
@@ -122,14 +146,15 @@ def train_items(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Tower
             plan.task_weights,
             plan.reconstruction,
         )
-        total = ask(asked, server_round, view)
+        found = ask(asked, server_round, view)
         block = item_step(
             block,
-            total.reshape(len(rows), 1 + factors),
-            asked.noise_std,
+            found.total.reshape(len(rows), 1 + factors),
+            found.noise_std,
             statistics.take(rows),
             preference=preference,
             offset_variance=left_open[rows],
+            gradient_variance=chance,
         )
         deltas = np.zeros((len(place), 1 + factors))
         deltas[rows] = block.deltas
@@ -160,13 +185,13 @@ def train_network(model: SharedModel, plan: Plan, ask: Ask, axes: Floats) -> Net
         plan.local_rate,
     )
     for server_round in range(1, asked.rounds + 1):
-        total = ask(asked, server_round, replace(first, parameters=state.parameters))
+        found = ask(asked, server_round, replace(first, parameters=state.parameters))
         state = network_step(
             state,
-            total,
-            asked.users,
+            found.total,
+            found.users,
             AdamSettings(),
-            noise_std=asked.noise_std,
+            noise_std=found.noise_std,
             blocks=(shape.size - heads, heads),
         )
     return Network(shape, axes, state.average)

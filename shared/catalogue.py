@@ -59,6 +59,11 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.item_ids)
 
+    @property
+    def tells_items_apart(self) -> bool:
+        """Whether it says what an item is, by text or category, and not only how old it is."""
+        return bool(self.text.shape[1] or self.categories.shape[1])
+
 
 @dataclass(frozen=True)
 class Projection:

@@ -12,6 +12,7 @@ Source: FLOWER.md, section 8; docs/spec/wire.md.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -19,10 +20,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from shared.errors import DataError, VerificationError
 from shared.privacy.canonical import Signed
+from shared.privacy.policy import Policy
 from shared.secagg.terms import ID_BYTES
 
 DIRECTORY_LABEL = b"privet/directory/v1\n"
 ENROLMENT_LABEL = b"privet/enrolment/v1\n"
+DEVICE_RHO_CAP = Fraction(1)
+"""Σρ that a device spends in its life where its owner says nothing, over all federations."""
 RELEASE_LABEL = b"privet/release/v2\n"
 INVITATION_FORMAT = "privet-invitation/1"
 KEY_BYTES = 32
@@ -91,6 +95,14 @@ def read_invitation(data: bytes) -> Invitation:
             hint="ask the operator for it again.",
         ) from None
     return found
+
+
+def rounds_within(policy: Policy, rho: Fraction) -> int:
+    """Return how many of a policy's rounds a device can surely answer with a budget."""
+    most = policy.floor.participations_max
+    if policy.floor.rho_cap <= rho or policy.floor.rho_round_max == 0:
+        return most
+    return min(most, int(max(rho, Fraction(0)) / policy.floor.rho_round_max))
 
 
 def device_name(key: bytes) -> bytes:

@@ -14,7 +14,7 @@ leave it.
 from collections.abc import Callable, Iterable, Sequence
 
 from client.training import Answer, Cohort
-from server.plan import Plan, Release
+from server.plan import Plan, Release, Summed
 from server.training import train
 from shared.catalogue import Catalogue
 from shared.model.history import History
@@ -42,7 +42,7 @@ def federate(
     """
     cohort = Cohort(devices)
 
-    def ask(release: Release, server_round: int, view: View) -> Floats:
-        return cohort_sum(release, server_round, cohort.answers(view))
+    def ask(release: Release, server_round: int, view: View) -> Summed:
+        return release.summed(cohort_sum(release, server_round, cohort.answers(view)))
 
     return train(catalogue, plan, ask)

@@ -19,10 +19,10 @@ from shared.model.interest import InterestModel
 from shared.model.released import SharedModel
 from shared.model.statistics import (
     MEAN_PRECISION,
-    MEAN_SD,
     RATING_VARIANCE,
     ROW_SCALE,
     ItemStatistics,
+    mean_sd,
 )
 from shared.model.tower import build_tower
 from shared.schema import Floats, Ints
@@ -141,7 +141,9 @@ def _informed(
     if not statistics.known:
         return statistics
     weight = statistics.weight[old]
-    reliable = 1.0 / (MEAN_SD**2 + RATING_VARIANCE * ROW_SCALE / np.maximum(weight, 1e-9))
+    reliable = 1.0 / (
+        mean_sd(catalogue) ** 2 + RATING_VARIANCE * ROW_SCALE / np.maximum(weight, 1e-9)
+    )
     precision = np.empty(catalogue.features.shape[1])
     for block in catalogue.blocks:
         precision[block.start : block.stop] = MEAN_PRECISION[block.kind]

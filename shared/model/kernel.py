@@ -23,15 +23,6 @@ TEXT, CATEGORY, AGE, MEAN, POPULARITY = 2.0, 1.2, 0.5, 0.3, 0.1
 """Weight of each squared distance in the exponent."""
 
 
-def tells_items_apart(catalogue: Catalogue) -> bool:
-    """Say whether the kernel has anything to compare.
-
-    By age, esteem and popularity alone all items are alike, and it would only widen the prior of
-    the owner's mean.
-    """
-    return bool(catalogue.text.shape[1] or catalogue.categories.shape[1])
-
-
 def likeness(catalogue: Catalogue, tower: Tower, left: Ints, right: Ints) -> Floats:
     """Likeness of items, in [0, 1], 1 on the diagonal.
 

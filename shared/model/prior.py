@@ -63,6 +63,20 @@ class Prior:
         """Inverse covariance, (K, K)."""
         return np.asarray(np.linalg.inv(self.covariance))
 
+    def with_slope_one(self, column: int) -> "Prior":
+        """Take nothing from the moments on how the mean person follows item means.
+
+        By what a mean is, that slope is one, so its deviation is none. What moments say of it is
+        mostly that each item's mean holds each person's own rating: the shorter the histories and
+        the less noise, the more.
+
+        Args:
+            column: Where the tower has the item means.
+        """
+        mean = self.mean.copy()
+        mean[column] = 0.0
+        return Prior(self.covariance, mean)
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -21,10 +21,12 @@ CLAMP = 2.0
 """Ratings' deviations in r' are clamped to ±2 before they leave a device."""
 COUNT_SCALE = 0.8
 """Size of the count column beside the rating column; 2 serves the ranking better."""
-USER_SHRINK = 8.0
-"""Pseudo-ratings at the centre in a person's mean."""
-MEAN_SD = 0.38
-"""Standard deviation of item means about their regression."""
+USER_SHRINK = 2.0
+"""Pseudo-ratings at the centre in a person's mean: few, or short histories carry their owner's
+generosity into the item means."""
+MEAN_SD, MEAN_SD_BARE = 0.38, 0.25
+"""Standard deviation of item means about their regression, and where the catalogue tells no items
+apart: there most of a mean is who happened to rate."""
 RATING_VARIANCE = 0.9
 """Variance of one person's deviation, in r'."""
 ROW_SCALE = 0.1
@@ -78,7 +80,7 @@ def item_sums_rows(ratings: Floats, *, count_scale: float = COUNT_SCALE) -> Floa
     Returns:
         Rows (clamped deviation from the shrunk user mean, count_scale), shape (n, 2). Private.
 
-    Source: RECIPE R1: r̄_u = Σ r' / (n + 8), y = clip(r' − r̄_u, ±2).
+    Source: RECIPE R1, with 2 for 8 pseudo-ratings: r̄_u = Σ r' / (n + 2), y = clip(r' − r̄_u, ±2).
     """
     centre = ratings.sum() / (len(ratings) + USER_SHRINK)
     deviation = np.clip(ratings - centre, -CLAMP, CLAMP)
@@ -177,8 +179,17 @@ def denoise_weights(
     return weight, posterior @ log_grid, np.maximum(posterior @ grid**2 - weight**2, 0.0)
 
 
+def mean_sd(catalogue: Catalogue) -> float:
+    """Give the prior standard deviation of item means about their regression."""
+    return MEAN_SD if catalogue.tells_items_apart else MEAN_SD_BARE
+
+
 def mean_variance(
-    statistics: ItemStatistics, noise_std: float, users: int, count_scale: float
+    statistics: ItemStatistics,
+    noise_std: float,
+    users: int,
+    count_scale: float,
+    prior_sd: float = MEAN_SD,
 ) -> Floats:
     """Give the posterior variance of item means after `item_sums`, shape (I,).
 
@@ -187,11 +198,12 @@ def mean_variance(
         noise_std: Standard deviation of the noise in each coordinate of the sums.
         users: People in the sum.
         count_scale: As on the devices.
+        prior_sd: What `mean_sd` says of the catalogue.
     """
     scale = row_scale(float(statistics.weight.sum()), users, count_scale)
     weight = np.maximum(statistics.weight, 1e-6)
     variance = (noise_std**2 + RATING_VARIANCE * scale * weight) / weight**2
-    return np.asarray(1.0 / (1.0 / MEAN_SD**2 + 1.0 / variance))
+    return np.asarray(1.0 / (1.0 / prior_sd**2 + 1.0 / variance))
 
 
 def weight_likelihood(
@@ -230,8 +242,9 @@ def denoise_means(
     precision = np.concatenate([[0.01, 1.0, 4.0], np.empty(catalogue.features.shape[1])])
     for block in catalogue.blocks:
         precision[3 + block.start : 3 + block.stop] = MEAN_PRECISION[block.kind]
-    omega = 1.0 / (MEAN_SD**2 + variance)
+    spread = mean_sd(catalogue) ** 2
+    omega = 1.0 / (spread + variance)
     weighted = design * omega[:, None]
     beta = np.linalg.solve(weighted.T @ design + np.diag(precision), weighted.T @ raw)
     fitted = design @ beta
-    return np.asarray(fitted + MEAN_SD**2 * omega * (raw - fitted))
+    return np.asarray(fitted + spread * omega * (raw - fitted))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shared.catalogue import Catalogue
 from shared.model.prior import Prior, feature_covariance
 from shared.model.statistics import CLAMP, ItemStatistics
 from shared.model.tasks import UserTasks, item_gradient
@@ -23,7 +24,10 @@ from shared.schema import Floats
 OFFSET_SD, FACTOR_SD = 0.05, 0.15
 """Prior standard deviations of an item's offset, beside what `item_sums` left open, and factors."""
 GRADIENT_VARIANCE = 0.12
-"""Variance of one person's gradient per unit of item weight; .10 without privacy."""
+"""Variance of one person's gradient per unit of item weight."""
+GRADIENT_VARIANCE_BARE = 1.2
+"""The same, per unit of row scale, where the catalogue tells no items apart: nothing but chance is
+left in a residual there, and the shorter the histories, the more one person weighs."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class ItemBlock:
     """Sum over rounds of s (gradient + count · deltas), (I, 1 + k)."""
     scale: float
     """Sum of round numbers s."""
-    scale_squared: float
-    """Sum of their squares."""
+    noise: float
+    """Σ s² σ_s²: variance of the noise in the evidence, which rounds with drop-outs differ in."""
     rounds: int
     """Rounds made."""
 
@@ -87,6 +91,18 @@ def item_counts(statistics: ItemStatistics, factors: int) -> Floats:
     return np.asarray(statistics.weight[:, None] * np.concatenate([[1.0], fall]))
 
 
+def variance_of_gradients(catalogue: Catalogue, scale: float) -> float:
+    """Give the variance of one person's gradient per unit of item weight.
+
+    Args:
+        catalogue: Public.
+        scale: Typical scale of one row, see `row_scale`.
+    """
+    if catalogue.tells_items_apart:
+        return GRADIENT_VARIANCE
+    return GRADIENT_VARIANCE_BARE * scale
+
+
 def item_step(
     block: ItemBlock,
     total: Floats,
@@ -118,12 +134,12 @@ def item_step(
     count = item_counts(statistics, factors)
     rounds = block.rounds + 1
     evidence = block.evidence + rounds * (count * block.deltas - total * unit)
-    scale, squared = block.scale + rounds, block.scale_squared + rounds**2
-    noise = (noise_std * unit) ** 2 * squared / scale**2 + gradient_variance * count
+    scale, noisy = block.scale + rounds, block.noise + (rounds * noise_std) ** 2
+    noise = noisy * unit**2 / scale**2 + gradient_variance * count
     variance = np.full_like(count, FACTOR_SD**2)
     variance[:, 0] = OFFSET_SD**2 + offset_variance
     deltas = evidence / scale * variance * count / (count**2 * variance + noise + 1e-6)
-    return ItemBlock(deltas, evidence, scale, squared, rounds)
+    return ItemBlock(deltas, evidence, scale, noisy, rounds)
 
 
 def moved(tower: Tower, block: ItemBlock, directions: Floats) -> Tower:

@@ -31,6 +31,10 @@ class Stated:
     sums: int | None
     """How many published sums were hashed again."""
 
+    def said(self, name: str) -> str | None:
+        """Return what the signed policy states, else what the operator's config.toml does."""
+        return self.policy.get(name) or self.config.get(name)
+
 
 def table(found: Replay, stated: Stated) -> list[Facts]:
     """Return the rows: group, name, value."""
@@ -39,12 +43,12 @@ def table(found: Replay, stated: Stated) -> list[Facts]:
         "Guarantee": _guarantee(found),
         "Mechanism": _mechanism(found),
         "Sampling": _sampling(found),
-        "Tuning": _tuning(stated),
+        "Tuning": _tuning(found, stated),
         "Utility": _utility(found),
         "Audit": _audit(found),
         "Security": _security(found, stated),
         "Retention": _retention(found, stated),
-        "Justification": iter([("why this ε", stated.policy.get("justification"))]),
+        "Justification": iter([("why this ε", stated.said("justification"))]),
     }
     return [
         {"group": group, "name": name, "value": value}
@@ -61,7 +65,7 @@ def _identity(found: Replay, stated: Stated) -> Iterator[Row]:
     yield "purpose", policy.get("purpose") or asked or None
     yield "run", f"{run['run']} ({run['origin']})"
     nobody = "no people: a simulation on a data set" if simulated else None
-    yield "region and law", policy.get("region") or nobody
+    yield "region and law", stated.said("region") or nobody
 
 
 def _guarantee(found: Replay) -> Iterator[Row]:
@@ -99,8 +103,17 @@ def _sampling(found: Replay) -> Iterator[Row]:
     yield "participations", f"{book.rounds} of at most {run['participations_max']}"
 
 
-def _tuning(stated: Stated) -> Iterator[Row]:
-    yield "where settings come from", stated.policy.get("tuning") or stated.config.get("tuning")
+def _tuning(found: Replay, stated: Stated) -> Iterator[Row]:
+    chosen = stated.said("tuning")
+    if chosen is None and found.run["origin"] == "deployment" and stated.config:
+        shares = any(name in stated.config for name in found.book.queries)  # of table `budget`
+        own = ["rounds"] * ("rounds" in stated.config) + ["budget"] * shares
+        chosen = (
+            f"the operator's own choice in config.toml: {', '.join(own)}"
+            if own
+            else "rounds and shares by the public rule in users, items and budget"
+        )
+    yield "where settings come from", chosen
 
 
 def _utility(found: Replay) -> Iterator[Row]:
@@ -122,15 +135,15 @@ def _security(found: Replay, stated: Stated) -> Iterator[Row]:
     yield "policy", _policy_words(found)
     yield "model file", _model_words(found, stated.model)
     yield "published sums", _sums_words(stated.sums)
-    yield "software", ", ".join(f"{name} {value}" for name, value in env[:8]) or None
+    yield "software", ", ".join(f"{name} {value}" for name, value in env[:8]) or run["code"]
 
 
 def _retention(found: Replay, stated: Stated) -> Iterator[Row]:
     simulated = found.run["origin"] == "simulation"
     kept = "the run folder, until its owner deletes it" if simulated else None
-    yield "how long what is kept", stated.policy.get("retention") or kept
+    yield "how long what is kept", stated.said("retention") or kept
     ends = "the end of the run" if simulated else None
-    yield "valid until", stated.policy.get("valid_until") or ends
+    yield "valid until", stated.said("valid_until") or ends
 
 
 def _policy_words(found: Replay) -> str | None:

@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
         if query.name == "trunk_network":
             query = trunk_network_query(query.dimension)
         views.setdefault(query.name, (query, view))
-        return np.zeros(query.dimension)
+        return release.summed(np.zeros(query.dimension))
 
     model = train(catalogue, plan, ask)
     (folder / "model.safetensors").write_bytes(save_model(model))

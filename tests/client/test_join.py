@@ -111,6 +111,22 @@ def test_offer_says_both_figures_and_what_is_not_protected(letter: Path) -> None
     assert offer.epsilon_worst_round > offer.epsilon
 
 
+def test_offer_warns_where_the_policy_outlasts_the_device(letter: Path) -> None:
+    offer = joining.read_offer(letter)
+    floor = replace(offer.policy.floor, rho_round_max=Fraction(1, 4), participations_max=20)
+    small = replace(floor, rho_cap=Fraction(1))
+    large = replace(floor, rho_cap=Fraction(3))
+    policy = offer.policy
+    assert replace(offer, policy=replace(policy, floor=small)).warning() == ""
+    offer = replace(offer, policy=replace(policy, floor=large))
+    assert "surely answers 4 of at most 20 rounds" in offer.warning()
+    assert "surely answers 1 of" in offer.warning(Fraction(3, 8))
+
+
+def test_nothing_is_spent_on_a_device_that_only_joined(home: Path, tmp_path: Path) -> None:
+    assert joining.left_in(home, None) == joining.left_in(tmp_path / "new", None) == 1
+
+
 def test_no_round_that_a_device_answers_is_worse_than_the_worst_figure(letter: Path) -> None:
     """A lying operator may claim every device's share of the noise, and then make them up."""
     offer = joining.read_offer(letter)

@@ -50,7 +50,7 @@ def questions(public: Path, cohort: list[History]) -> tuple[list, object]:
         total = np.zeros(query.dimension)
         for answer in devices.answers(view):
             total += dense(clip(answer, query), query.dimension)
-        return total
+        return release.summed(total)
 
     return asked, train(catalogue, plan, ask)
 

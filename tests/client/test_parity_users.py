@@ -13,7 +13,7 @@ import pytest
 from client.device import Device
 from client.recommending import recommend
 from client.training import Cohort, answers
-from server.plan import Plan, Release, make_plan
+from server.plan import Plan, Release, Summed, make_plan
 from server.training import train
 from shared.config import RunConfig
 from shared.model.file import load_model, save_model
@@ -55,11 +55,11 @@ class Trained:
         )
         self.model = train(self.files.listed, self.plan, self._ask)
 
-    def _ask(self, release: Release, server_round: int, view: View) -> Floats:
+    def _ask(self, release: Release, server_round: int, view: View) -> Summed:
         given = list(Cohort(self.devices).answers(view))
         self.asked.append((release, view, given[self.place]))
         engine = Vectorised(np.random.default_rng(server_round), SimulationRng(server_round))
-        return engine.cohort_sum(release, server_round, given)
+        return release.summed(engine.cohort_sum(release, server_round, given))
 
 
 def open_device(trained: Trained, folder: Path) -> Device:

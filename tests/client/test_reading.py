@@ -9,20 +9,24 @@ import numpy as np
 import pytest
 
 from client.comments import OwnComments
+from client.device import Device
 from client.reading import (
     CHARACTER_SIZE,
     comment_interest,
     encode_public,
     public_cache,
+    read_by_encoder,
     read_comments,
     readable,
     worth_reading,
 )
+from shared.catalogue import save_catalogue
 from shared.comments_file import PublicComment
 from shared.errors import UsageError
-from shared.text.encoder import CharacterEncoder
+from shared.features import build_catalogue, item_text
+from shared.text.encoder import CharacterEncoder, load_encoder
 from shared.text.vector_cache import VectorCache
-from tests.client.made import released, resident
+from tests.client.made import hamlet, released, resident
 
 NONE = OwnComments(np.zeros(0, np.int64), np.zeros((0, 0), np.float32), 0)
 PUBLIC = (
@@ -115,3 +119,31 @@ def test_readable_shows_no_comment_twice():
     found = readable(device, 1000)
     assert len(found) == len(device.public_comments)
     assert len({id(one.comment) for one in found}) <= len(found)
+
+
+def test_recommend_reads_comments_with_the_encoder_of_the_catalogue(tmp_path):
+    encoder, people = load_encoder(), hamlet()
+    vectors = np.asarray(encoder.encode(item_text(people.items)))
+    catalogue, basis = build_catalogue(people.items, vectors, encoder=encoder.name)
+    save_catalogue(tmp_path / "catalogue.safetensors", catalogue, basis)
+    rows = "".join(f"{people.items.ids[c.row]},{c.text}\n" for c in PUBLIC[:1])
+    (tmp_path / "comments.csv").write_text("item_id,text\n" + rows)
+    home = tmp_path / "home"
+    made = Device.create(
+        home, tmp_path / "catalogue.safetensors", comments=tmp_path / "comments.csv"
+    )
+    with made as device:
+        device.rate(3, 5, "A storm at sea.")
+        written = [(3, "A storm at sea.")]
+
+        def reads():
+            cache = public_cache(home, encoder.name)
+            return read_comments(device.public_comments, written, device.own_comments(), cache)
+
+        before = reads()
+        assert before.own.shape == (1, CHARACTER_SIZE)
+        assert read_by_encoder(device) == 2
+        assert read_by_encoder(device) == 0
+        after = reads()
+        np.testing.assert_allclose(after.own, encoder.encode(["A storm at sea."]), atol=1e-5)
+        assert len(readable(device, 5)) == 1

@@ -437,3 +437,13 @@ def test_a_sum_that_no_honest_devices_can_give_is_discarded(town: Town) -> None:
     found = replay(town.folder / "ledger")
     assert (found.book.released, found.book.discarded) == (town.rounds, 1)
     assert next(iter(RoundShelf(town.folder / "rounds"))).why == "sum too large"
+
+
+def test_a_sum_says_who_is_in_it_and_how_noisy_it_is(town: Town) -> None:
+    lost = min(town.village.doors)
+    town.village.silent = lambda name, at, number: name == lost
+    asked = town.plan["item_sums"]
+    with town.server() as server:
+        found = server.ask(asked, 1, ItemSumsView(len(town.catalogue)))
+    assert found.users == USERS - 1
+    assert found.noise_std == pytest.approx(asked.noise_std * ((USERS - 1) / USERS) ** 0.5)

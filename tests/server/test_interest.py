@@ -15,7 +15,7 @@ from server.interest import (
     widened,
     with_directions,
 )
-from server.plan import Plan, Release, make_plan
+from server.plan import Plan, Release, Summed, make_plan
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
 from shared.model.history import History
@@ -54,8 +54,8 @@ def trained(catalogue: Catalogue, devices: list[History], plan: Plan) -> Interes
     statistics = ItemStatistics(np.zeros(len(weight)), weight, np.zeros(len(weight)))
     start = InterestModel.untrained(catalogue, np.zeros(len(weight)), np.zeros(len(weight)))
 
-    def ask(release: Release, server_round: int, view: InterestView) -> Floats:
-        return summed(release, view, devices)
+    def ask(release: Release, server_round: int, view: InterestView) -> Summed:
+        return release.summed(summed(release, view, devices))
 
     return train_interest(catalogue, statistics, start, plan, ask)
 

@@ -91,3 +91,12 @@ def test_version_changes_with_a_title(built):
     catalogue, basis = built
     other = replace(catalogue, titles=("Hedges", *catalogue.titles[1:]))
     assert catalogue_version(other, basis) != catalogue_version(catalogue, basis)
+
+
+def test_catalogue_tells_items_apart_by_text_or_categories(built):
+    catalogue = built[0]
+    bare = replace(catalogue, text=np.zeros((4, 0)), categories=np.zeros((4, 0)))
+    assert catalogue.tells_items_apart
+    assert replace(bare, text=catalogue.text).tells_items_apart
+    assert replace(bare, categories=catalogue.categories).tells_items_apart
+    assert not bare.tells_items_apart

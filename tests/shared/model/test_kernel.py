@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-from dataclasses import replace
-
 import numpy as np
 
-from shared.model.kernel import gaussian_process, likeness, tells_items_apart
+from shared.model.kernel import gaussian_process, likeness
 from shared.model.statistics import ItemStatistics
 from shared.model.tower import build_tower
 from tests.shared.model.conftest import made_up_catalogue
@@ -46,11 +44,3 @@ def test_gaussian_process_interpolates_without_noise():
     gram = np.array([[1.0, 0.3], [0.3, 1.0]])
     target = np.array([0.5, -1.0])
     np.testing.assert_allclose(gaussian_process(gram, gram, target, 1e-12), target, atol=1e-9)
-
-
-def test_kernel_needs_text_or_categories(catalogue):
-    bare = replace(catalogue, text=np.zeros((40, 0)), categories=np.zeros((40, 0)))
-    assert tells_items_apart(catalogue)
-    assert tells_items_apart(replace(bare, text=catalogue.text))
-    assert tells_items_apart(replace(bare, categories=catalogue.categories))
-    assert not tells_items_apart(bare)

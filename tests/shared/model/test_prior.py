@@ -134,3 +134,11 @@ def test_prior_step_stays_positive_definite_when_noise_is_understated(frame):
 def test_prior_precision_inverts_the_covariance():
     prior = Prior(np.array([[2.0, 0.5], [0.5, 1.0]]), np.zeros(2))
     np.testing.assert_allclose(prior.precision @ prior.covariance, np.eye(2), atol=1e-12)
+
+
+def test_prior_with_slope_one_forgets_one_coordinate_of_the_mean_alone():
+    learnt = Prior(np.diag([1.0, 2.0, 3.0]), np.array([0.4, -0.7, 0.2]))
+    held = learnt.with_slope_one(1)
+    np.testing.assert_array_equal(held.mean, [0.4, 0.0, 0.2])
+    np.testing.assert_array_equal(held.covariance, learnt.covariance)
+    np.testing.assert_array_equal(learnt.mean, [0.4, -0.7, 0.2])

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from shared.model.statistics import (
     denoise_means,
     denoise_weights,
     item_sums_rows,
+    mean_sd,
     mean_variance,
     row_scale,
     typical_length,
@@ -27,7 +30,7 @@ def test_item_sums_rows_are_clamped_and_counted(ratings):
 
 
 def test_item_sums_rows_shrink_the_mean_of_few_ratings():
-    assert item_sums_rows(np.array([0.9]))[0, 0] == pytest.approx(0.8)
+    assert item_sums_rows(np.array([0.9]))[0, 0] == pytest.approx(0.6)
 
 
 def test_item_statistics_empty_knows_nothing():
@@ -129,3 +132,10 @@ def test_typical_length_is_what_people_rated(count_scale):
         weight[mine] += 1.0 / np.linalg.norm(rows)
     statistics = ItemStatistics(np.zeros(200), weight, np.zeros(200))
     assert typical_length(statistics, 100, count_scale) == pytest.approx(40, rel=0.1)
+
+
+def test_item_means_are_believed_less_where_nothing_tells_items_apart(catalogue):
+    bare = replace(catalogue, text=np.zeros((40, 0)), categories=np.zeros((40, 0)))
+    assert mean_sd(bare) < mean_sd(catalogue)
+    unknown = mean_variance(ItemStatistics.empty(3), 0.9, 10, 0.8, mean_sd(bare))
+    np.testing.assert_allclose(unknown, mean_sd(bare) ** 2)

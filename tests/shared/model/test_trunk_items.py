@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,16 @@ from shared.model.ridge import posterior
 from shared.model.solving import item_tasks
 from shared.model.statistics import ItemStatistics
 from shared.model.tower import build_tower
-from shared.model.trunk_items import ItemBlock, directions, item_step, moved, trunk_rows
+from shared.model.trunk_items import (
+    ItemBlock,
+    directions,
+    item_step,
+    moved,
+    trunk_rows,
+    variance_of_gradients,
+)
 from shared.model.view import TrunkView
+from tests.shared.model.conftest import made_up_catalogue
 
 
 @pytest.fixture
@@ -130,3 +140,10 @@ def test_moved_leaves_the_mean_person_alone(world):
     after = moved(tower, ItemBlock(deltas, deltas, 1.0, 1.0, 1), axes)
     np.testing.assert_allclose(after.offset, tower.offset + 0.1)
     np.testing.assert_allclose(after.features - tower.features, np.ones((40, 2)) @ axes.T)
+
+
+def test_variance_of_gradients_grows_with_the_row_scale_where_nothing_tells_items_apart():
+    catalogue = made_up_catalogue(10)
+    bare = replace(catalogue, text=np.zeros((10, 0)), categories=np.zeros((10, 0)))
+    assert variance_of_gradients(catalogue, 0.1) == variance_of_gradients(catalogue, 0.4)
+    assert variance_of_gradients(bare, 0.4) == 4 * variance_of_gradients(bare, 0.1)
