@@ -14,7 +14,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from client.training import Cohort
 from server.operate import covered_plan
-from server.plan import Release
+from server.plan import Release, Summed
 from server.rounds import RoundShelf
 from server.training import train
 from shared.config import RunConfig
@@ -26,7 +26,7 @@ from shared.model.view import View
 from shared.privacy.encode import encode
 from shared.privacy.noise import discrete_gaussian
 from shared.privacy.query import SparseVector
-from shared.schema import Floats, Ints
+from shared.schema import Ints
 from simulation.devices import devices_of
 from simulation.flower import OverFlower, deployment, found, serve
 from simulation.noise import SimulationRng
@@ -126,7 +126,7 @@ def test_seeded_noise_gives_the_integers_of_the_vectorised_engine(
     plan = covered_plan(folder, folder.catalogue, folder.draft)
     over_flower = OverFlower(place, lambda: pytest.fail("the federation has run"))
 
-    def ask(release: Release, server_round: int, view: View) -> Floats:
+    def ask(release: Release, server_round: int, view: View) -> Summed:
         mechanism, size = release.mechanism, release.query.dimension
         assert mechanism is not None
         encoded = [
@@ -147,7 +147,7 @@ def test_seeded_noise_gives_the_integers_of_the_vectorised_engine(
         np.testing.assert_array_equal(
             np.rint(plain / unit).astype(int) - one_draw, opened.total - np.sum(noise, 0)
         )
-        return over_flower.cohort_sum(release, server_round, [])
+        return release.summed(over_flower.cohort_sum(release, server_round, []), USERS)
 
     model = train(folder.catalogue, plan, ask)
     assert save_model(model) == (folder.path / "model.safetensors").read_bytes()
