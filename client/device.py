@@ -354,14 +354,6 @@ class Device:
         free_to_change(self._books)
         self._books.commit(tables={"line": [line]})
 
-    def remember(self, session: str, stage: str, answer: bytes) -> None:
-        """Seal the bytes of one stage of a session before they are sent; see `recall`."""
-        door.remember(self._books, session, stage, answer)
-
-    def recall(self, session: str, stage: str) -> bytes | None:
-        """Return the bytes of a stage that was answered, for a retry; None where it was not."""
-        return door.recall(self._books, session, stage)
-
     def sent(
         self, session: str, upload_bytes: int, to: str = "", *, now: int | None = None
     ) -> None:

@@ -5,7 +5,7 @@ Everything is checked before the door is asked, because a charge is never refund
 signature, the model and directory by their hashes, the own entry in it, the numbers of the sum.
 Then the door charges and releases one noised vector, and five stages of secure aggregation carry
 it. Round secrets live in this object alone: after a restart the device answers no stage of a
-round that it was charged for. No text of an error ever becomes part of a reply.
+round that it was charged for (docs/adr/0007). No text of an error ever becomes part of a reply.
 """
 
 import secrets
