@@ -338,6 +338,10 @@ class Device:
         at = now_s() if now is None else now
         return door.answer(self._books, self._owner(), config, view, session, at)
 
+    def refuse(self, config: Signed, why: str, *, now: int | None = None) -> None:
+        """Record a question that was refused for what is public about it."""
+        door.refuse(self._books, config, why, now_s() if now is None else now)
+
     @property
     def signing_key(self) -> Ed25519PrivateKey:
         """The device's own key: signs its receipts and what it says in a secure sum."""

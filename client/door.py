@@ -116,6 +116,12 @@ def own_vector(view: View, own: Cohort, query: SumQuery) -> Answer:
     return empty
 
 
+def refuse(books: Books, config: Signed, why: str, now: int) -> None:
+    """Record a question that was refused before it came to the door."""
+    refusal = Refusal(f"requested: an answer\nremaining: none: {why}", hint="see the receipts.")
+    _refuse(books, config, refusal, now)
+
+
 def sent(books: Books, session: str, upload_bytes: int, to: str, now: int) -> Receipt:
     """Book that an answer was uploaded."""
     outbox = _in_hand(books, session, ("ready", "sent"))

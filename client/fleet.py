@@ -187,7 +187,13 @@ class Fleet:
         return message
 
     def send(self, reply: Message) -> None:
-        """Send a reply whole; to send the same again does no harm, the first one stands."""
+        """Send a reply whole; to send the same again does no harm, the first one stands.
+
+        Flower stamps a reply when it is made. That instant says how long the answer took, and so
+        how much the owner rated; it is stamped anew with the instant at which it leaves.
+        """
+        stamp, now = reply.metadata, time.time()
+        stamp.ttl, stamp.created_at = stamp.ttl - (now - stamp.created_at), now
         with no_object_id_recompute():
             reply.metadata.__dict__["_message_id"] = reply.object_id
             parts = get_all_nested_objects(reply)

@@ -49,6 +49,10 @@ class DeviceDoor:
         """Charge, write it down, release; or say why not."""
         return self.act(lambda device: device.answer(config, view, session))
 
+    def refuse(self, config: Signed, why: str) -> None:
+        """Record that a question was refused before it came to the door."""
+        self.act(lambda device: device.refuse(config, why))
+
     def catalogue(self) -> Catalogue:
         """Return the catalogue that the device holds; public, read once."""
         if self._catalogue is None:

@@ -33,6 +33,7 @@ from shared.errors import (
     DataError,
     NetworkError,
     PolicyError,
+    PrivetError,
     Refusal,
     StoreLocked,
     VerificationError,
@@ -47,7 +48,7 @@ from shared.round_terms import terms_of
 from shared.secagg.device import Device as Masking
 from shared.secagg.keys import Random, os_random
 from shared.secagg.refusals import ProtocolRefusal
-from shared.secagg.terms import Enrolment, Identity
+from shared.secagg.terms import Enrolment, Identity, Terms
 
 Fetch = Callable[[str], bytes]
 """Returns the public file with this SHA-256, whole, or raises NetworkError."""
@@ -58,6 +59,9 @@ class Door(Protocol):
 
     def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
         """Charge, write it down, release; or say why not."""
+
+    def refuse(self, config: Signed, why: str) -> None:
+        """Record that a question was refused before it came to the door."""
 
     def catalogue(self) -> Catalogue:
         """Return the catalogue that the device holds; public."""
@@ -94,6 +98,16 @@ class Member:
     def identity(self) -> Identity:
         """Name and key of the device in a secure sum."""
         return Identity(device_name(self.key.public_key().public_bytes_raw()), self.key)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A question of which everything public was found right."""
+
+    config: RoundConfig
+    view: View
+    terms: Terms
+    enrolment: Enrolment
 
 
 @dataclass
@@ -203,8 +217,6 @@ class Rounds:
     ) -> wire.Message:
         """Turn whatever goes wrong into one of the agreed reasons."""
         try:
-            if message.run != self._member.run:
-                raise PolicyError("round must be of the federation that was joined.")
             return answer()
         except Exception as wrong:
             reason = _reason(wrong)
@@ -212,16 +224,31 @@ class Rounds:
 
     def _open(self, opening: wire.Opening) -> wire.Message:
         """Check all that is public, then pass the door and advertise round keys."""
-        if self._live is None or self._live.round != opening.round:
-            self._live = self._charged(opening)
-        if self._live.config != opening.config:
-            raise ProtocolRefusal("a round must be asked once, with one configuration.")
+        signed = Signed(opening.config, opening.signature)
+        try:
+            self._own_run(opening)
+            if self._live is None or self._live.round != opening.round:
+                checked = self._checked(opening, signed)
+                self.since = self._clock()
+                self.drop()
+                self._live = self._charged(signed, checked)
+            elif self._live.config != opening.config:
+                raise ProtocolRefusal("a round must be asked once, with one configuration.")
+        except _AT_THE_DOOR:
+            raise
+        except _BEFORE_THE_DOOR as wrong:
+            with suppress(StoreLocked):
+                self._door.refuse(signed, str(wrong))
+            raise
         body = self._live.masking.advertise()
         return wire.Advert(opening.run, opening.round, opening.attempt, body, self._live.receipt)
 
-    def _charged(self, opening: wire.Opening) -> _Live:
-        """Begin a round: from here on it is charged, whatever becomes of it."""
-        signed = Signed(opening.config, opening.signature)
+    def _own_run(self, message: wire.Opening | wire.Question) -> None:
+        if message.run != self._member.run:
+            raise PolicyError("round must be of the federation that was joined.")
+
+    def _checked(self, opening: wire.Opening, signed: Signed) -> "_Checked":
+        """Check whatever needs no charge: signatures, files by their hash, the own entry."""
         config = verified(RoundConfig, signed, self._member.server_key)
         if config is None or config.round != opening.round:
             raise PolicyError("a round must be signed by the policy's server.")
@@ -231,23 +258,30 @@ class Rounds:
         )
         identity = self._member.identity
         if directory.get(identity.name) != identity.key.public_key().public_bytes_raw():
-            raise _NotEnrolled
-        terms = terms_of(config)
+            raise _NotEnrolled("the directory must list this device with its own key.")
         enrolment = Enrolment(bytes.fromhex(self._member.server_key), directory)
-        self.since = self._clock()
-        self.drop()
+        return _Checked(config, view, terms_of(config), enrolment)
+
+    def _charged(self, signed: Signed, checked: "_Checked") -> _Live:
+        """Begin a round: from here on it is charged, whatever becomes of it."""
+        config = checked.config
         session = f"{config.run}/{config.round}/{secrets.token_hex(8)}"
-        answer = self._door.answer(signed, view, session)
+        answer = self._door.answer(signed, checked.view, session)
         if isinstance(answer, Refusal):
             raise answer
         masking = Masking(
-            terms, enrolment, identity, from_residues(answer.residues), random=self._random
+            checked.terms,
+            checked.enrolment,
+            self._member.identity,
+            from_residues(answer.residues),
+            random=self._random,
         )
         receipt = self._door.commitment(session)
-        return _Live(opening.config, config.round, session, masking, receipt)
+        return _Live(signed.payload, config.round, session, masking, receipt)
 
     def _continue(self, question: wire.Question) -> wire.Message:
         """Answer a later stage of the round under way."""
+        self._own_run(question)
         live = self._live
         if live is None or live.round != question.round:
             raise _NotReady
@@ -271,6 +305,11 @@ class _NotReady(Exception):
 class _NotEnrolled(Exception):
     """The directory lacks the device's own entry."""
 
+
+_AT_THE_DOOR = (Refusal, StoreLocked, NetworkError)
+"""The door has recorded it, cannot, or nothing was refused: a file did not come."""
+_BEFORE_THE_DOOR = (PrivetError, ProtocolRefusal, _NotEnrolled)
+"""What is refused without asking the door, and recorded all the same."""
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ProtocolRefusal, "protocol refused"),

@@ -81,6 +81,7 @@ class PaperDoor:
         """Session, round, commitment."""
         self.uploads: list[str] = []
         self.aborted: list[str] = []
+        self.refusals: list[str] = []
         self.now_s = 1_000_000
         self.model = b""
         self.released: dict[int, np.ndarray] = {}
@@ -97,6 +98,9 @@ class PaperDoor:
         given = release(vector, asked.query, verdict, np.random.default_rng(7), self.source)
         self.released[asked.round] = given.residues
         return given
+
+    def refuse(self, config: Signed, why: str) -> None:
+        self.refusals.append(why)
 
     def catalogue(self) -> Catalogue:
         raise AssertionError("no view here names a catalogue")
