@@ -234,11 +234,10 @@ class Rounds:
                 self._live = self._charged(signed, checked)
             elif self._live.config != opening.config:
                 raise ProtocolRefusal("a round must be asked once, with one configuration.")
-        except _AT_THE_DOOR:
-            raise
-        except _BEFORE_THE_DOOR as wrong:
-            with suppress(StoreLocked):
-                self._door.refuse(signed, str(wrong))
+        except (PrivetError, _NotEnrolled) as wrong:
+            if isinstance(wrong, ProtocolRefusal) or not isinstance(wrong, _AT_THE_DOOR):
+                with suppress(StoreLocked):
+                    self._door.refuse(signed, str(wrong))
             raise
         body = self._live.masking.advertise()
         return wire.Advert(opening.run, opening.round, opening.attempt, body, self._live.receipt)
@@ -308,8 +307,6 @@ class _NotEnrolled(Exception):
 
 _AT_THE_DOOR = (Refusal, StoreLocked, NetworkError)
 """The door has recorded it, cannot, or nothing was refused: a file did not come."""
-_BEFORE_THE_DOOR = (PrivetError, ProtocolRefusal, _NotEnrolled)
-"""What is refused without asking the door, and recorded all the same."""
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ProtocolRefusal, "protocol refused"),

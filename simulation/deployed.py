@@ -138,7 +138,7 @@ def found(  # type: ignore[no-untyped-def]
         "stage_s": 30.0,
         "gather_s": WAIT_S,
     }
-    config = Deployment(**{**made, **choices})  # type: ignore[arg-type]
+    config = Deployment(**{**made, **choices})
     folder = setup.init(root / "operator", config, datetime.now(UTC))
     setup.take_catalogue(folder, root / "catalogue.safetensors")
     officer = Ed25519PrivateKey.generate()
