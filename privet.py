@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from shared.errors import EXIT_BUG, PrivetError
+from shared.terminal import harmless
 
 COMMANDS = {
     "simulate": ("simulation.cli:simulate", "Run a private federation on ratings, on one machine."),
@@ -26,7 +27,7 @@ COMMANDS = {
     "config": ("simulation.cli:config", "Show the configuration, or its JSON Schema."),
     "doctor": (
         "simulation.doctor:doctor",
-        "Check this machine: versions, memory, telemetry, weights.",
+        "Check this machine, an operator's folder or a device's.",
     ),
     "version": (
         "simulation.doctor:version",
@@ -130,7 +131,8 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _fail(
             f"an unexpected {type(bug).__name__} stopped the command.",
-            "this is a defect of Privet; run it again with `privet --debug` and report it.",
+            "this is a defect of Privet; run it again with `privet --debug` and report "
+            "it; read it first, for a traceback may name what is private.",
             EXIT_BUG,
         )
 
@@ -147,9 +149,9 @@ def _usage_hint(wrong: click.ClickException) -> str:
 
 def _fail(message: str, hint: str, code: int) -> int:
     """Print an error and its hint to stderr; return the exit code."""
-    click.echo(f"error: {message}", err=True)
+    click.echo(harmless(f"error: {message}"), err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(harmless(f"hint: {hint}"), err=True)
     return code
 
 

@@ -53,12 +53,18 @@ def wrap(message: wire.Message) -> RecordDict:
 
 
 def _answer(message: Message, context: Context) -> Message:
-    """Answer one question; whatever goes wrong is one agreed word."""
+    """Answer one question; whatever goes wrong is one agreed word.
+
+    Flower stamps a reply with the instant at which it was made, and so with how long that took.
+    Ours bears the stamp of its question.
+    """
     try:
         reply = _residents[str(context.node_config[DEVICE])](read(message))
     except Exception:
         reply = wire.Refused("", 0, wire.STAGES[0], 0, "not ready")
-    return Message(wrap(reply), reply_to=message)
+    made = Message(wrap(reply), reply_to=message)
+    made.metadata.created_at, made.metadata.ttl = message.metadata.created_at, message.metadata.ttl
+    return made
 
 
 for _stage in wire.STAGES:

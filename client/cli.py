@@ -29,6 +29,7 @@ from client.shell import (
 from client.words import preview_lines, receipt_lines, status_lines
 from shared.errors import UsageError
 from shared.schema import Scale
+from shared.terminal import harmless, harmless_json
 
 client = typer.Typer(
     no_args_is_help=True,
@@ -43,10 +44,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 def tell(style: Style, value: Any, *lines: str) -> None:
     """Print a result: one JSON object, or lines."""
     if style == "json":
-        typer.echo(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
+        typer.echo(harmless_json(json.dumps(plain(value), ensure_ascii=False, allow_nan=False)))
     else:
         for line in lines:
-            typer.echo(line)
+            typer.echo(harmless(line))
 
 
 @client.command()

@@ -342,6 +342,10 @@ class Device:
         """Record a question that was refused for what is public about it."""
         door.refuse(self._books, config, why, now_s() if now is None else now)
 
+    def closed(self) -> Refusal | None:
+        """Return why the device answers nothing at all now, None where it does."""
+        return door.closed_for(self._books.settings)
+
     @property
     def signing_key(self) -> Ed25519PrivateKey:
         """The device's own key: signs its receipts and what it says in a secure sum."""

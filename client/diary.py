@@ -137,17 +137,20 @@ class Diary:
     def forget(self, row: int) -> Entry:
         """Delete a rating, its comment and all that was noted of the item, as if never there.
 
+        The vector of the last answer goes as well, with the bytes that were made of it.
+
         Raises:
             DataError: the item was not rated.
         """
         item, event = self._item(row), self._rated(row)
         acts = [record for record in self._books.store.table("acts") if record["item"] != item]
-        events = without(self._books.events, item)
+        events, outbox = without(self._books.events, item), self._books.outbox
         hidden = tuple(other for other in self._books.settings.hidden if other != item)
         self._free_to_change()
         self._books.commit(
             settings=replace(self._books.settings, hidden=hidden),
             events=events,
+            outbox=None if outbox is None else {**outbox, "residues": "", "vector": None},
             tables={"acts": acts, "vectors": pruned(self._books, events)},
             scrub=True,
         )

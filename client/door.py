@@ -91,7 +91,7 @@ def closed_for(settings: Settings) -> Refusal | None:
 
 def stored_answer(outbox: Record | None, config: Signed, session: str) -> Contribution | None:
     """Return the bytes of the first try, None where there was none."""
-    if outbox is None or outbox["status"] not in ("ready", "sent"):
+    if outbox is None or outbox["status"] not in ("ready", "sent") or not outbox["residues"]:
         return None
     asked = (session, config.payload.decode("ascii", "replace"), config.signature.hex())
     if (outbox["session"], outbox["config"], outbox["signature"]) != asked:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`privet client join` and `run`: the two commands of a device that need a server."""
 
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Annotated
 import typer
 
 from client.conditions import Conditions
-from client.custody import read_custody
+from client.custody import CUSTODY, read_custody
 from client.shell import Folder, FormatOption, given_passphrase
-from shared.errors import UsageError
+from shared.errors import DataError, UsageError
 from shared.flower import quiet_flower
+from shared.logs import LogStyle, log_to_stderr
+from shared.terminal import harmless
 
 
 def join_(
@@ -23,6 +24,9 @@ def join_(
     demo: Annotated[
         bool, typer.Option(help="Accept a policy with too little protection, with made-up ratings.")
     ] = False,
+    officer: Annotated[
+        str, typer.Option(help="The officer's public key as you were told it; another is refused.")
+    ] = "",
     custody: Annotated[
         str,
         typer.Option(help="Of a new device's key: auto, credential, passphrase or file."),
@@ -32,9 +36,9 @@ def join_(
     """Show what a federation asks, and take part in it if the owner says so."""
     from client.join import join, read_offer
 
-    offer = read_offer(invitation)
+    offer = read_offer(invitation, officer)
     for line in offer.words():
-        typer.echo(line, err=True)
+        typer.echo(harmless(line), err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(
@@ -56,13 +60,21 @@ def run_(
     on_power: Annotated[
         bool, typer.Option("--on-power", help="Take part only while no battery is used.")
     ] = False,
+    log_format: Annotated[
+        LogStyle, typer.Option("--log-format", help="Log lines for people, or JSON, one a line.")
+    ] = "text",
     style: FormatOption = "text",
 ) -> None:
     """Take part in rounds until it is stopped; the owner's other commands work meanwhile."""
+    if not (folder / CUSTODY).exists():
+        raise DataError(
+            f"{folder} must hold a device, got none.",
+            hint="`privet client join DIR --invitation FILE` makes one that takes part.",
+        )
     quiet_flower(folder / "flower")
     from client.run import resident
 
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to_stderr(log_format)
     allowed = Conditions.of(hours, on_power=on_power)
     device = resident(folder, passphrase=_passphrase(folder, ""), free=allowed.free)
     for word in (signal.SIGTERM, signal.SIGINT):

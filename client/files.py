@@ -5,6 +5,7 @@ A device always fetches the whole catalogue and the whole model, never one item 
 it fetches says nothing about its owner.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from shared.errors import NetworkError, VerificationError
 
 MAX_BYTES = 2**28
 """Longest public file."""
+_NAME = re.compile(r"[0-9a-f]{64}", re.ASCII).fullmatch
 KEPT = 8
 """Files that stay on the device."""
 
@@ -52,8 +54,13 @@ class PublicFiles:
 
         Raises:
             NetworkError: The server does not give it.
-            VerificationError: It gives other bytes.
+            VerificationError: It gives other bytes, or the name is none of a public file.
         """
+        if not _NAME(name):
+            raise VerificationError(
+                "a public file must be named by its hash, and is not.",
+                hint="tell the operator; nothing was asked for.",
+            )
         path = self._folder / name
         if path.is_file():
             data = path.read_bytes()

@@ -12,8 +12,9 @@ Source: FLOWER.md, section 8.
 """
 
 import contextlib
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -52,6 +53,10 @@ from shared.errors import DataError, NetworkError, PrivetError
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+MAX_ANSWER_BYTES = 4 * 2**20
+"""Longest answer of the server: a roster of 1,000 devices has 209,000 bytes."""
+MAX_PARTS = 8
+"""Most parts of a message: one record in one dictionary are all that is sent."""
 TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 """Answers of a server that is restarting or busy."""
 
@@ -115,6 +120,10 @@ class Fleet:
                 NodeAuthHttpInterceptor(key, key.public_key()),
             ],
         )
+        http = self._client._client
+        http.follow_redirects = False  # a server must not send the device to other hosts
+        http.headers["accept-encoding"] = "identity"
+        http.event_hooks = {"response": [_bounded]}
 
     def wait_with(self, sleep: Callable[[float], object]) -> None:
         """Wait by other means from now on; where they return true, the device is to stop."""
@@ -168,11 +177,11 @@ class Fleet:
             return None
         outline, tree = message_from_proto(found.messages_list[0]), found.message_object_trees[0]
         run_id, message_id = outline.metadata.run_id, outline.metadata.message_id
+        parts = list(itertools.islice(iterate_object_tree(tree), MAX_PARTS + 1))
+        if len(parts) > MAX_PARTS:
+            return None
         try:
-            contents = {
-                part.object_id: self._pull(run_id, part.object_id)
-                for part in iterate_object_tree(tree)
-            }
+            contents = {part.object_id: self._pull(run_id, part.object_id) for part in parts}
             self._until(
                 self._client.ConfirmMessageReceived,
                 ConfirmMessageReceivedRequest(
@@ -276,6 +285,30 @@ class Fleet:
             if self._sleep(wait):
                 raise Stopping
             waited, wait = waited + wait, min(2 * wait, self._line.longest_wait_s)
+
+
+class _Bounded(httpx.SyncByteStream):
+    """A body that ends."""
+
+    def __init__(self, stream: Iterable[bytes], close: Callable[[], None]) -> None:
+        self._stream, self.close = stream, close  # type: ignore[method-assign]
+
+    def __iter__(self) -> Iterator[bytes]:
+        taken = 0
+        for chunk in self._stream:
+            taken += len(chunk)
+            if taken > MAX_ANSWER_BYTES:
+                raise httpx.RemoteProtocolError("an answer must end.")
+            yield chunk
+
+
+def _bounded(response: httpx.Response) -> None:
+    """Bound an answer before its body is read; one that was packed could swell without end."""
+    if "content-encoding" in response.headers:
+        raise httpx.RemoteProtocolError("an answer must not be packed.")
+    stream = response.stream
+    assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 - the client is synchronous
+    response.stream = _Bounded(stream, stream.close)
 
 
 def _refused() -> NodeRefused:

@@ -41,8 +41,8 @@ class Offer:
     @property
     def epsilon_worst_round(self) -> float:
         """ε of one round against an operator who made up all other devices."""
-        floor = self.policy.floor
-        return epsilon(floor.rho_round_max * floor.min_noise_shares, float(self.policy.delta))
+        worst = self.policy.floor.rho_round_max * self.policy.shares_max
+        return epsilon(worst, float(self.policy.delta))
 
     def words(self) -> tuple[str, ...]:
         """Say what is asked, in sentences."""
@@ -58,17 +58,24 @@ class Offer:
             f"When all of it is used: ε {self.epsilon:.2f} at δ {float(policy.delta):.0e}.",
             f"If the operator makes up all other devices: ε {self.epsilon_worst_round:.1f} for one "
             "round. Only your own noise protects you then.",
+            f"Signed by the officer with the key {self.invitation.officer_key}: compare it with "
+            "the one that you were told by another way.",
             f"{policy.operator} can see that this device takes part, and when.",
             "Leaving stops it; what was added to a trained model cannot be taken out again.",
         )
 
 
-def read_offer(file: Path) -> Offer:
+def read_offer(file: Path, officer_key: str = "") -> Offer:
     """Read an invitation and check the policy in it.
+
+    Args:
+        file: The invitation.
+        officer_key: The officer's public key as the owner knows it, hexadecimal; "" where they
+            compare it themselves.
 
     Raises:
         DataError: It is no invitation.
-        PolicyError: The policy is not signed by the officer that it names.
+        PolicyError: The policy is not signed by the officer that it names, or by another one.
     """
     try:
         invitation = read_invitation(file.read_bytes())
@@ -81,6 +88,12 @@ def read_offer(file: Path) -> Offer:
         raise PolicyError(
             "the policy in an invitation must be signed by its officer, and is not.",
             hint="ask the operator for another invitation.",
+        )
+    if officer_key.lower() not in ("", invitation.officer_key):
+        raise PolicyError(
+            "the policy in an invitation must be signed by the officer that you know, and is "
+            "signed by another.",
+            hint="do not join; tell the officer.",
         )
     return Offer(invitation, policy)
 

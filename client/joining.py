@@ -33,7 +33,8 @@ def accept(
         books: The open store.
         signed: The policy, signed by the officer.
         officer_key: The officer's public key as the owner knows it, hexadecimal.
-        floor: What the owner insists on; kept, and never weakened by a policy.
+        floor: What the owner insists on; kept, and weakened neither by a policy nor by joining
+            again, a demo apart.
         demo: Whether the owner accepts fewer than 16 noise shares, of which every page says DEMO.
         now: The device's own clock, seconds.
 
@@ -50,6 +51,9 @@ def accept(
             "a policy must be well formed and signed by the officer's key, it is not.",
             hint="ask the operator for the signed policy and compare the officer's key.",
         )
+    settings = books.settings
+    if settings.own_floor is not None:
+        floor = floor.stricter(settings.own_floor)
     if demo:
         floor = replace(floor, min_noise_shares=min(floor.min_noise_shares, 2))
     elif policy.floor.demo:
@@ -58,7 +62,6 @@ def accept(
             f"remaining: at least {floor.min_noise_shares}",
             hint="accept it as a demo, with made-up ratings.",
         )
-    settings = books.settings
     before = settings.state or DeviceState(officer_key, "")
     state = replace(before, officer_key=officer_key, policy_hash=digest(policy))
     joined = Membership(signed.payload.decode("ascii"), signed.signature.hex(), now)

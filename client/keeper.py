@@ -53,6 +53,10 @@ class DeviceDoor:
         """Record that a question was refused before it came to the door."""
         self.act(lambda device: device.refuse(config, why))
 
+    def closed(self) -> Refusal | None:
+        """Return why the device answers nothing at all now, None where it does."""
+        return self.act(lambda device: device.closed())
+
     def catalogue(self) -> Catalogue:
         """Return the catalogue that the device holds; public, read once."""
         if self._catalogue is None:
@@ -61,7 +65,7 @@ class DeviceDoor:
 
     def commitment(self, session: str) -> str:
         """Return the commitment to the receipt of that charge."""
-        run, number = session.split("/")[:2]
+        run, number, _ = session.rsplit("/", 2)
 
         def find(device: Device) -> str:
             return next(

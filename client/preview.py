@@ -101,9 +101,9 @@ def preview_last(books: Books, catalogue: Catalogue) -> Preview:
         VerificationError: the bytes are not those that the receipt names.
     """
     outbox = books.outbox
-    if outbox is None or outbox["status"] not in ("ready", "sent"):
+    if outbox is None or outbox["status"] not in ("ready", "sent") or not outbox["residues"]:
         raise DataError(
-            "there must be an answer to show, none was made yet.",
+            "there must be an answer to show, none was made yet or it was forgotten.",
             hint="`privet client preview DIR` shows what one would be.",
         )
     config = parse(RoundConfig, outbox["config"].encode())

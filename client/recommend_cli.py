@@ -16,6 +16,7 @@ from client.shell import Folder, FormatOption, open_device
 from client.texts import Texts, texts
 from shared.errors import UsageError
 from shared.model.history import History
+from shared.terminal import harmless, harmless_json
 
 Count = Annotated[int, typer.Option("-k", min=1, max=1000, help="Most items to show.")]
 Diversity = Annotated[float, typer.Option(help="0: by score alone; 1: as mixed as can be.")]
@@ -173,7 +174,7 @@ def without(history: History, row: int) -> History:
 def _tell(style: str, value: dict[str, Any], lines: Sequence[str]) -> None:
     """Print one JSON object, or lines."""
     if style == "json":
-        typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        typer.echo(harmless_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
         return
     for line in lines:
-        typer.echo(line)
+        typer.echo(harmless(line))

@@ -6,6 +6,7 @@ is answered a fixed time after its question and the public files it names were t
 that is not done by then stays silent and drops out.
 """
 
+import logging
 import secrets
 import threading
 import time
@@ -27,10 +28,14 @@ from client.fleet import (
 )
 from client.keeper import DeviceDoor
 from client.session import Member, Rounds
+from shared import wire
 from shared.enrolment import Invitation
 from shared.errors import UsageError
+from shared.logs import fields
 from shared.privacy.canonical import digest, parse
 from shared.privacy.policy import Policy
+
+log = logging.getLogger("privet.client")
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ class Resident:
             try:
                 node = self._line.connect()
                 self._keep_node(node)
+                log.info("connected")
                 return node
             except NodeRefused:
                 if self._clock() + wait > until or self._stop.wait(wait):
@@ -150,17 +156,37 @@ class Resident:
         left = self._rounds.since + self._beat.answer_after_s - self._clock()
         if left < 0:
             self._rounds.drop()
+            self._settle()
             return True
         self._stop.wait(left)
-        self._line.send(reply)
-        self._rounds.delivered(read(reply))
+        try:
+            self._line.send(reply)
+        finally:  # a part of it may be there, whatever went wrong
+            self._rounds.delivered(read(reply))
+        _tell(read(reply))
+        self._settle()
         return True
+
+    def _settle(self) -> None:
+        """Look again at a set instant: what follows an answer may take as long as its owner rated.
+
+        Looks stand on a grid of `fast_s` from the question on; so does that of a late device.
+        """
+        over = (self._clock() - self._rounds.since) % self._beat.fast_s
+        self._stop.wait(self._beat.fast_s - over)
 
     def _pause(self) -> float:
         """Return how long to wait before the next look."""
         if self._clock() - self._heard < self._beat.round_s:
             return self._beat.fast_s
         return self._beat.slow_s * (500 + secrets.randbelow(1001)) / 1000
+
+
+def _tell(reply: wire.Message) -> None:
+    """Log what was answered: the kind of message alone, never what is in it."""
+    answer = reply.reason if isinstance(reply, wire.Refused) else type(reply).__name__
+    number = getattr(reply, "round", 0)
+    log.info("round %d  %s", number, answer, extra=fields(round=number, answer=answer))
 
 
 def resident(

@@ -38,7 +38,7 @@ from shared.errors import (
     StoreLocked,
     VerificationError,
 )
-from shared.model.view import View
+from shared.model.view import View, query_of
 from shared.model.view_file import load_view
 from shared.privacy.canonical import Signed, verified
 from shared.privacy.door import Contribution
@@ -47,9 +47,17 @@ from shared.privacy.policy import RoundConfig
 from shared.round_terms import terms_of
 from shared.secagg.device import Device as Masking
 from shared.secagg.keys import Random, os_random
+from shared.secagg.messages import Kind
 from shared.secagg.refusals import ProtocolRefusal
 from shared.secagg.terms import Enrolment, Identity, Terms
 
+ASKED_BY = {
+    "share": Kind.ROSTER,
+    "mask": Kind.DELIVERY,
+    "consent": Kind.SURVIVORS,
+    "unmask": Kind.AGREEMENT,
+}
+"""What each stage is asked with: a masked vector never leaves under another stage's name."""
 Fetch = Callable[[str], bytes]
 """Returns the public file with this SHA-256, whole, or raises NetworkError."""
 
@@ -62,6 +70,9 @@ class Door(Protocol):
 
     def refuse(self, config: Signed, why: str) -> None:
         """Record that a question was refused before it came to the door."""
+
+    def closed(self) -> Refusal | None:
+        """Return why the device answers nothing at all now, None where it does."""
 
     def catalogue(self) -> Catalogue:
         """Return the catalogue that the device holds; public."""
@@ -227,20 +238,33 @@ class Rounds:
         signed = Signed(opening.config, opening.signature)
         try:
             self._own_run(opening)
-            if self._live is None or self._live.round != opening.round:
-                checked = self._checked(opening, signed)
-                self.since = self._clock()
-                self.drop()
-                self._live = self._charged(signed, checked)
-            elif self._live.config != opening.config:
-                raise ProtocolRefusal("a round must be asked once, with one configuration.")
+            checked = self._fresh(opening, signed)
         except (PrivetError, _NotEnrolled) as wrong:
-            if isinstance(wrong, ProtocolRefusal) or not isinstance(wrong, _AT_THE_DOOR):
+            if not isinstance(wrong, _NO_REFUSAL):
                 with suppress(StoreLocked):
                     self._door.refuse(signed, str(wrong))
             raise
-        body = self._live.masking.advertise()
-        return wire.Advert(opening.run, opening.round, opening.attempt, body, self._live.receipt)
+        if checked is None:
+            self._look_closed()
+        else:
+            self.since = self._clock()
+            self.drop()
+            self._live = self._charged(signed, checked)
+        live = self._live
+        assert live is not None  # noqa: S101 - it was there, or has just begun
+        body = live.masking.advertise()
+        return wire.Advert(opening.run, opening.round, opening.attempt, body, live.receipt)
+
+    def _fresh(self, opening: wire.Opening, signed: Signed) -> "_Checked | None":
+        """Check a new round; None where it is the one under way, asked again in the same words."""
+        live = self._live
+        if live is None or opening.round > live.round:
+            return self._checked(opening, signed)
+        if opening.round < live.round:
+            raise Refusal("a round must come after the one under way, and is older.")
+        if live.config != opening.config:
+            raise ProtocolRefusal("a round must be asked once, with one configuration.")
+        return None
 
     def _own_run(self, message: wire.Opening | wire.Question) -> None:
         if message.run != self._member.run:
@@ -252,6 +276,8 @@ class Rounds:
         if config is None or config.round != opening.round:
             raise PolicyError("a round must be signed by the policy's server.")
         view = load_view(self._whole(config.model_hash), self._door.catalogue)
+        if query_of(view) != config.query.name:
+            raise PolicyError("a round must come with the view of its own query.")
         directory = read_directory(
             self._whole(opening.directory), self._member.run, self._member.server_key
         )
@@ -268,14 +294,20 @@ class Rounds:
         answer = self._door.answer(signed, checked.view, session)
         if isinstance(answer, Refusal):
             raise answer
-        masking = Masking(
-            checked.terms,
-            checked.enrolment,
-            self._member.identity,
-            from_residues(answer.residues),
-            random=self._random,
-        )
-        receipt = self._door.commitment(session)
+        try:
+            vector = from_residues(answer.residues)
+            masking = Masking(
+                checked.terms,
+                checked.enrolment,
+                self._member.identity,
+                vector,
+                random=self._random,
+            )
+            receipt = self._door.commitment(session)
+        except Exception:
+            with suppress(StoreLocked):
+                self._door.abort(session)
+            raise
         return _Live(signed.payload, config.round, session, masking, receipt)
 
     def _continue(self, question: wire.Question) -> wire.Message:
@@ -284,10 +316,19 @@ class Rounds:
         live = self._live
         if live is None or live.round != question.round:
             raise _NotReady
+        if question.body[:1] != bytes([ASKED_BY[question.stage]]):
+            raise ProtocolRefusal("a stage must be asked with its own message.")
+        self._look_closed()
         body = live.masking.answer(question.body)
         if question.stage == "mask":
             return wire.Contribution(question.run, question.round, question.attempt, body)
         return wire.Answer(question.run, question.round, question.stage, question.attempt, body)
+
+    def _look_closed(self) -> None:
+        """Leave the round under way where the owner paused, left or moved meanwhile."""
+        if self._door.closed() is not None:
+            self.drop()
+            raise _Paused
 
     def _whole(self, name: str) -> bytes:
         """Fetch a public file and check it by its hash."""
@@ -301,12 +342,16 @@ class _NotReady(Exception):
     """The device has nothing to answer with: it restarted, or the file is not there yet."""
 
 
+class _Paused(Exception):
+    """The owner wants nothing to leave."""
+
+
 class _NotEnrolled(Exception):
     """The directory lacks the device's own entry."""
 
 
-_AT_THE_DOOR = (Refusal, StoreLocked, NetworkError)
-"""The door has recorded it, cannot, or nothing was refused: a file did not come."""
+_NO_REFUSAL = (StoreLocked, NetworkError)
+"""The store cannot be written, or a file did not come: nothing was refused."""
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ProtocolRefusal, "protocol refused"),
@@ -317,6 +362,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (DataError, "policy refused"),
     (Refusal, "round refused"),
     (_NotEnrolled, "not enrolled"),
+    (_Paused, "paused"),
     (NetworkError, "not ready"),
 )
 

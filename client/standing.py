@@ -52,8 +52,8 @@ class Status:
     """How often somebody guessing whether the owner took part is right at most, in [.5, 1], when
     all of the budget is used and the server keeps to the protocol."""
     guess_lying: float
-    """The same against a server that makes up all other devices: the worst number, so it is shown;
-    for the fewest noise shares that were agreed to or seen, so with more shares it is worse."""
+    """The same against a server that makes up all other devices, and claims as many of them as the
+    policy has: the worst number, so it is shown."""
 
 
 def status(books: Books, custody: str) -> Status:
@@ -64,7 +64,6 @@ def status(books: Books, custody: str) -> Status:
     out = [a for a in acts if a.kind != "publication" and a.status in ("prepared", "sent")]
     insisted = floor.stricter(policy.floor) if floor and policy else None
     cap = insisted.rho_cap if insisted else Fraction(0)
-    shares = max([insisted.min_noise_shares if insisted else 0, *(a.shares for a in out)])
     delta = float(policy.delta) if policy else 0.0
     return Status(
         operator=policy.operator if policy else "",
@@ -89,5 +88,5 @@ def status(books: Books, custody: str) -> Status:
         epsilon=epsilon(cap, delta) if cap else 0.0,
         delta=delta,
         guess=best_guess(cap),
-        guess_lying=best_guess(cap * max(shares, 1)),
+        guess_lying=best_guess(cap * (policy.shares_max if policy else 1)),
     )

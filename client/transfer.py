@@ -10,6 +10,7 @@ passphrase could restore it twice; no file can prevent that, and the exporter is
 import io
 import json
 import os
+import shutil
 import struct
 import zipfile
 from contextlib import suppress
@@ -39,6 +40,8 @@ MAGIC = b"privet-export/1\n"
 CATALOGUE, MODEL, COMMENTS = "catalogue.safetensors", "model.safetensors", "comments.csv"
 PUBLIC = (CATALOGUE, MODEL, COMMENTS)
 TABLES = "tables.json"
+JOINED = ("files", "flower")
+"""Folders of a device that takes part: public files of its federation, and Flower's."""
 MIN_PASSPHRASE = 8
 _HEADER = struct.Struct(">16sII")
 
@@ -165,18 +168,21 @@ def erase(folder: Path, *, locked: bool = False) -> None:
     try:
         destroy_key(folder)
         names = [DATABASE + end for end in ("", "-wal", "-shm", "-journal")]
+        own = (CUSTODY, *PUBLIC, f"{MODEL}.next")
         for name in (
             *names,
             HEAD,
             f"{HEAD}.next",
-            CUSTODY,
             KEY_FILE,
-            *PUBLIC,
+            *own,
             *(file.name for file in folder.glob("vectors-*.safetensors")),
-            f"{MODEL}.next",
+            *(file.name for part in own for file in folder.glob(f".{part}.*")),  # a kill left them
             LOCK,
         ):
             (folder / name).unlink(missing_ok=True)
+        for name in JOINED:
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
         sync_folder(folder)
         with suppress(OSError):  # other files in it are the owner's
             folder.rmdir()

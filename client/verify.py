@@ -5,13 +5,14 @@ import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from client.books import Books
 from client.receipts import Chain, Receipt, commitment_fields
 from shared.errors import VerificationError
 from shared.ledger.beside import locate
 from shared.ledger.chain import RECORDS, split
-from shared.ledger.records import receipt_commitment
+from shared.ledger.records import RECEIPT_TELLS, receipt_commitment
 from shared.ledger.replay import replay
 
 
@@ -73,17 +74,40 @@ def verify(books: Books, ledger: Path | None) -> Verdict:
 
 def _closed(charged: list[Receipt], ledger: Path) -> list[Receipt]:
     """Return the receipts that stand in exactly one closed round of a ledger that verifies."""
-    replay(ledger)
-    places: dict[str, list[tuple[int, str]]] = {}
+    signer = replay(ledger).run["key"]
+    opened: dict[tuple[int, str, int], dict[str, Any]] = {}
+    places: dict[str, list[dict[str, Any]]] = {}
     for line in split((locate(ledger).ledger / RECORDS).read_bytes())[0]:
         record = json.loads(line)
-        for name in record["body"]["receipts"] if record["kind"] == "round_close" else ():
-            places.setdefault(name, []).append((record["body"]["round"], record["body"]["query"]))
+        kind, body = record["kind"], record["body"]
+        if kind == "round_open":
+            opened[body["round"], body["query"], body["session"]] = body
+        for name in body["receipts"] if kind == "round_close" else ():
+            places.setdefault(name, []).append(
+                opened[body["round"], body["query"], body["session"]]
+            )
     found = [receipt for receipt in charged if receipt.commitment in places]
     for receipt in found:
-        if places[receipt.commitment] != [(receipt.round, receipt.query)]:
+        _hold(receipt, places[receipt.commitment], signer)
+    return found
+
+
+def _hold(receipt: Receipt, asked: list[dict[str, Any]], signer: str) -> None:
+    """Hold a receipt against the rounds in which a ledger lists it.
+
+    Raises:
+        VerificationError: it is not one round, not the question that was answered, or the ledger
+            is not that of the server that asked.
+    """
+    fields = commitment_fields(receipt)
+    alike = all(asked[0][name] == fields[name] for name in RECEIPT_TELLS)
+    for holds, rule in (
+        (signer == receipt.to_key, "a ledger with the key of the server that asked"),
+        (len(asked) == 1 and asked[0]["round"] == receipt.round, "one closed round, its own"),
+        (alike, "the round of its own question, this one asked another question"),
+    ):
+        if not holds:
             raise VerificationError(
-                f"receipt {receipt.seq} must stand in one closed round, its own, it does not.",
+                f"receipt {receipt.seq} must stand in {rule}, it does not.",
                 hint="show this to the privacy officer.",
             )
-    return found

@@ -25,6 +25,7 @@ from server.operate import names_of, operate
 from shared import wire
 from shared.atomic import replace_file
 from shared.errors import BudgetExceeded, DataError, PolicyError, PrivetError, UsageError
+from shared.logs import log_to_file
 
 RECORD = "privet"
 FOR_GOOD = (BudgetExceeded, PolicyError, DataError, UsageError)
@@ -42,26 +43,20 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Operate the folder that the run was submitted for."""
     folder = OperatorFolder(Path(str(context.run_config["folder"])))
-    log_to(folder.path / "server.log")
+    with log_to_file(folder.path / "server.log", log):
+        live(folder, GridPost(grid, lambda: names_of(folder), lambda: ring(folder.flower.bell)))
+
+
+def live(folder: OperatorFolder, post: "GridPost") -> None:
+    """Operate; leave word where trying again would not mend what went wrong."""
     try:
-        operate(
-            folder,
-            GridPost(grid, lambda: names_of(folder), lambda: ring(folder.flower.bell)),
-        )
+        operate(folder, post)
     except PrivetError as wrong:
         log.error("%s %s", wrong.message, wrong.hint)
         if isinstance(wrong, FOR_GOOD):
             words = {"kind": type(wrong).__name__, "message": wrong.message, "hint": wrong.hint}
             replace_file(folder.path / STOPPED, json.dumps(words).encode())
         raise
-
-
-def log_to(file: Path) -> None:
-    """Write one line an event; only public or released quantities are ever logged."""
-    handler = logging.FileHandler(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-5s %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
 
 
 @dataclass
@@ -158,7 +153,7 @@ class GridPost:
 
     def _online(self) -> dict[str, int]:
         """Return transport keys and node ids of what is online."""
-        return {bytes(node.public_key).decode(): node.node_id for node in self.grid.get_nodes()}
+        return {spelled(node.public_key): node.node_id for node in self.grid.get_nodes()}
 
     def _nodes(self) -> dict[bytes, int]:
         """Return device ids and node ids of what is online and enrolled."""
@@ -168,6 +163,11 @@ class GridPost:
             if seat is not None and seat.state == "enrolled":
                 found[bytes.fromhex(seat.read("enrolled")["device"])] = node_id
         return found
+
+
+def spelled(key: bytes) -> str:
+    """Return a node's key as text; the simulation engine's nodes have bytes that are no text."""
+    return bytes(key).decode(errors="backslashreplace")
 
 
 def _repeated(question: wire.Message) -> wire.Message:

@@ -7,15 +7,18 @@ it, by hash, so a round is closed in the ledger when the next view is known: eve
 ledger then names a file that anybody can fetch and hash.
 
 A round in which too few devices answer is discarded: charged, nothing revealed, asked again under
-a new number while the policy's cap allows it.
+a new number while the policy's cap allows it. So is a sum that is larger than bounded vectors give.
 """
 
 import logging
+import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.book import Book
@@ -24,21 +27,34 @@ from server.rounds import Decided, Opened, RoundFolder, RoundShelf
 from shared import wire
 from shared.enrolment import write_directory
 from shared.errors import CohortTooSmall, UsageError
+from shared.logs import fields
 from shared.model.view import View
 from shared.model.view_file import load_view, save_view
 from shared.privacy.canonical import parse, sign
 from shared.privacy.encode import decode
-from shared.privacy.policy import RoundConfig
+from shared.privacy.policy import Mechanism, RoundConfig
 from shared.round_terms import terms_of
-from shared.schema import Floats
+from shared.schema import Floats, Ints
 from shared.secagg.aggregator import Aggregator
 from shared.secagg.refusals import ProtocolRefusal, TooFewDevices
 from shared.secagg.terms import SERVER_NAME, Enrolment, Identity
 
 log = logging.getLogger("privet.server")
 
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII).fullmatch
 Questions = Mapping[bytes, wire.Message]
 """Device id to the message for it."""
+
+
+class SumTooLarge(ProtocolRefusal):
+    """A device put more into the sum than its bound allows; the sum is not used."""
+
+
+WHY: tuple[tuple[type[ProtocolRefusal], str], ...] = (
+    (TooFewDevices, "too few devices"),
+    (SumTooLarge, "sum too large"),
+)
+"""Why a round was discarded, in the words of `rounds`."""
 
 
 class Exchange(Protocol):
@@ -135,6 +151,7 @@ class Asking:
         model = self.publish(data)
         self._close_opened(model)
         self.book.open_run(model)
+        self._keep_apart()
         self._gather(release.mechanism.min_survivors)
         config = RoundConfig(
             policy_hash=self.policy_hash,
@@ -157,6 +174,12 @@ class Asking:
                 cohort=tuple(name.hex() for name in sorted(self.directory)),
             )
         )
+
+    def _keep_apart(self) -> None:
+        """Wait until the last charge is as long ago as the policy says: before, devices refuse."""
+        left = self.shelf.charged_at + self.pace.between_s - time.time()
+        if left > 0:
+            self.sleep(min(left, self.pace.between_s))
 
     def _gather(self, enough: int) -> None:
         """Wait until enough devices are online: a round that cannot succeed is not opened.
@@ -183,27 +206,35 @@ class Asking:
         try:
             opened = self._sum(folder, decided, config)
         except ProtocolRefusal as wrong:
-            why = "too few devices" if isinstance(wrong, TooFewDevices) else "wrong shares"
+            why = next((word for kind, word in WHY if isinstance(wrong, kind)), "wrong shares")
             self.book.close_round(config, "discarded", 0, config.model_hash, folder.receipts)
             folder.close("discarded", why)
             log.warning(
-                "round %d discarded: %s nothing was revealed, the budget is charged",
+                "round %d discarded: %s the budget is charged",
                 config.round,
                 wrong.message,
+                extra=fields(round=config.round, query=release.query.name, why=why),
             )
             return
         folder.open_sum(opened)
+        spent, seconds = self.book.spent_percent, time.monotonic() - began
         log.info(
             "round %d  %s  invited %d  survivors %d  ρ %.1f %% of cap  %.1f s",
             config.round,
             release.query.name,
             config.mechanism.cohort_size,
             opened.survivors,
-            self.book.spent_percent,
-            time.monotonic() - began,
+            spent,
+            seconds,
+            extra=fields(
+                round=config.round,
+                query=release.query.name,
+                invited=config.mechanism.cohort_size,
+                survivors=opened.survivors,
+                rho_percent=round(spent, 2),
+                seconds=round(seconds, 2),
+            ),
         )
-        if self.pace.between_s:
-            self.sleep(self.pace.between_s)
 
     def _sum(self, folder: RoundFolder, decided: Decided, config: RoundConfig) -> Opened:
         """Run the five stages, or what is left of them."""
@@ -236,6 +267,7 @@ class Asking:
                     for name, body in aggregator.close_stage().items()
                 }
         total, survivors = aggregator.finish()
+        _refuse_too_large(total, config.mechanism, len(survivors))
         return Opened(total, len(survivors))
 
     def _collect(
@@ -249,6 +281,7 @@ class Asking:
         """Ask one stage's questions and put what was accepted on disk."""
         accepted: list[bytes] = []
         receipts: list[str] = []
+        earlier = {receipt for other in self.shelf for receipt in other.receipts}
         refused: dict[str, int] = {}
         replies = self.exchange.ask(f"train.{stage}", questions, patience * self.pace.stage_s)
         for _, reply in replies:
@@ -263,10 +296,16 @@ class Asking:
                 refused[type(wrong).__name__] = refused.get(type(wrong).__name__, 0) + 1
                 continue
             accepted.append(body)
-            if isinstance(reply, wire.Advert):
+            if isinstance(reply, wire.Advert) and reply.receipt not in earlier:
                 receipts.append(reply.receipt)
         if refused:
-            log.info("round %d  %s  refused by devices: %s", folder.number, stage, refused)
+            log.info(
+                "round %d  %s  refused by devices: %s",
+                folder.number,
+                stage,
+                refused,
+                extra=fields(round=folder.number, stage=stage, refused=refused),
+            )
         if stage == wire.STAGES[0]:
             folder.keep_receipts(receipts)
         folder.close_stage(stage, accepted)
@@ -281,11 +320,24 @@ class Asking:
                 folder.close("released")
 
 
+def _refuse_too_large(total: Ints, mechanism: Mechanism, survivors: int) -> None:
+    """Refuse a sum that bounded vectors and their noise cannot give: a device sent another.
+
+    The bound is n·Δ2 + 6·√n·σ'·√d: honest noise passes its part less than once in 10^8 sums.
+
+    Raises:
+        SumTooLarge: It is larger.
+    """
+    noise = 6.0 * math.sqrt(mechanism.sum_variance(survivors) * mechanism.dimension)
+    if np.linalg.norm(total) > survivors * math.sqrt(mechanism.delta2_squared) + noise:
+        raise SumTooLarge("a sum must be one that bounded vectors can give, and is larger.")
+
+
 def _body(reply: wire.Message, number: int, stage: str) -> bytes | None:
     """Return what a reply brings to this stage of this round, None where it is another reply."""
     match reply, stage:
-        case wire.Advert(round=found, body=body), "advertise":
-            return body if found == number else None
+        case wire.Advert(round=found, body=body, receipt=receipt), "advertise":
+            return body if found == number and _HASH(receipt) else None
         case wire.Contribution(round=found, body=body), "mask":
             return body if found == number else None
         case wire.Answer(round=found, stage=named, body=body), _:

@@ -7,7 +7,6 @@ every device refuses what that policy does not allow.
 
 import datetime
 import json
-import logging
 import os
 import secrets
 import signal
@@ -20,14 +19,16 @@ from typing import Annotated, Any, Literal
 import typer
 
 from server import enrolment, setup
-from server.folder import Deployment, OperatorFolder
+from server.folder import Deployment, OperatorFolder, read_draft, read_signed
 from server.keys import read_signing_key, write_secret
 from server.rounds import RoundShelf
 from shared.enrolment import write_invitation
 from shared.errors import DataError, NetworkError, UsageError
 from shared.flower import quiet_flower
 from shared.ledger.replay import replay
+from shared.logs import LogStyle, log_to_stderr
 from shared.privacy.accountant import epsilon
+from shared.terminal import harmless, harmless_json
 
 server = typer.Typer(
     no_args_is_help=True,
@@ -42,12 +43,18 @@ server.add_typer(catalogue, name="catalogue")
 Style = Literal["text", "json"]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
 Format = Annotated[Style, typer.Option("--format", help="Text for people, JSON for scripts.")]
+LogFormat = Annotated[
+    LogStyle, typer.Option("--log-format", help="Log lines for people, or JSON, one object a line.")
+]
 STOP_TIMEOUT_S = 60.0
 
 
 def tell(style: Style, facts: dict[str, Any], *lines: str) -> None:
     """Print a result: one JSON object, or lines."""
-    typer.echo(json.dumps(facts, ensure_ascii=False) if style == "json" else "\n".join(lines))
+    if style == "json":
+        typer.echo(harmless_json(json.dumps(facts, ensure_ascii=False)))
+    else:
+        typer.echo(harmless("\n".join(lines)))
 
 
 @server.command()
@@ -118,13 +125,13 @@ def policy_check(
     file: Annotated[Path, typer.Argument(help="policy.json")], style: Format = "text"
 ) -> None:
     """Say in words what a policy promises, and whether it is signed."""
-    folder = OperatorFolder(file.parent)
-    draft, floor = folder.draft, folder.draft.floor
+    draft = read_draft(file)
+    floor = draft.floor
     spent = epsilon(floor.rho_cap, float(draft.delta))
-    worst = epsilon(floor.rho_round_max * floor.min_noise_shares, float(draft.delta))
-    signed = (file.parent / "policy.sig").exists()
+    worst = epsilon(floor.rho_round_max * draft.shares_max, float(draft.delta))
+    signed = file.with_suffix(".sig").exists()
     if signed:
-        folder.signed_policy  # noqa: B018 - refuses a wrong signature
+        read_signed(file)
     tell(
         style,
         {
@@ -193,16 +200,13 @@ def devices(folder: Folder, style: Format = "text") -> None:
 
 
 @server.command()
-def start(folder: Folder, style: Format = "text") -> None:
+def start(folder: Folder, log_format: LogFormat = "text", style: Format = "text") -> None:
     """Run the federation until its model is released; restart whatever dies."""
     found = OperatorFolder(folder)
     quiet_flower(found.flower.path / "home")
     from server.start import Supervisor
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)-5s %(message)s", datefmt="%H:%M:%S"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to_stderr(log_format)
     supervisor = Supervisor(found)
     for word in (signal.SIGTERM, signal.SIGINT):
         signal.signal(word, lambda *_: supervisor.stop())
@@ -353,7 +357,8 @@ def backup(
     with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
         for path in sorted(found.path.rglob("*")):
             inside = path.relative_to(found.path)
-            if path.is_file() and (inside.parts[0] != "flower" or path == copy):
+            ours = inside.parts[0] != "flower" or path == copy
+            if path.is_file() and ours and path != out.resolve():
                 archive.add(path, arcname=str(inside))
     copy.unlink(missing_ok=True)
     tell(style, {"archive": str(out)}, f"Wrote {out}: keep it as secret as the keys in it.")

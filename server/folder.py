@@ -227,13 +227,7 @@ class OperatorFolder:
     @property
     def draft(self) -> Policy:
         """The policy as it lies there, signed or not."""
-        try:
-            return parse(Policy, (self.path / "policy.json").read_bytes())
-        except FileNotFoundError:
-            raise DataError(
-                "a federation must have a policy, and has none yet.",
-                hint="`privet server catalogue build DIR ITEMS` drafts it.",
-            ) from None
+        return read_draft(self.path / "policy.json")
 
     @property
     def signed_policy(self) -> tuple[Signed, str]:
@@ -242,23 +236,48 @@ class OperatorFolder:
         Raises:
             PolicyError: It is not signed, or was changed after it was.
         """
-        draft = (self.path / "policy.json").read_bytes() if self.draft else b""
-        try:
-            key, signature = (self.path / "policy.sig").read_text().split()
-            signed = Signed(draft, bytes.fromhex(signature))
-        except (FileNotFoundError, ValueError):
-            signed, key = Signed(draft, b""), ""
-        if verified(Policy, signed, key) is None:
-            raise PolicyError(
-                "the policy must be signed by the officer, and is not.",
-                hint="`privet server policy check DIR/policy.json` shows it; then `policy sign`.",
-            )
-        return signed, key
+        return read_signed(self.path / "policy.json")
 
     def seats(self) -> Iterator[Seat]:
         """Yield all seats, in order of their invitation's id."""
         folder = self.path / "devices"
         return (Seat(path) for path in sorted(folder.iterdir())) if folder.exists() else iter(())
+
+
+def read_draft(file: Path) -> Policy:
+    """Read a policy, signed or not.
+
+    Raises:
+        DataError: There is none in the file.
+    """
+    try:
+        return parse(Policy, file.read_bytes())
+    except FileNotFoundError:
+        raise DataError(
+            "a federation must have a policy, and has none yet.",
+            hint="`privet server catalogue build DIR ITEMS` drafts it.",
+        ) from None
+
+
+def read_signed(file: Path) -> tuple[Signed, str]:
+    """Read a policy with the signature beside it, and the officer's public key.
+
+    Raises:
+        PolicyError: It is not signed, or was changed after it was.
+    """
+    read_draft(file)
+    draft = file.read_bytes()
+    try:
+        key, signature = file.with_suffix(".sig").read_text().split()
+        signed = Signed(draft, bytes.fromhex(signature))
+    except (FileNotFoundError, ValueError):
+        signed, key = Signed(draft, b""), ""
+    if verified(Policy, signed, key) is None:
+        raise PolicyError(
+            "the policy must be signed by the officer, and is not.",
+            hint="`privet server policy check DIR/policy.json` shows it; then `policy sign`.",
+        )
+    return signed, key
 
 
 def _first(wrong: Exception) -> str:

@@ -38,7 +38,9 @@ FLEET_CALLS = frozenset(
 CALLER = "flwr-public-key"
 """Header that names the caller; it is only trusted to wait."""
 MAX_BODY_BYTES = 8 * 2**20
-"""Longest request: a secure sum's vector has at most 1.2 million words."""
+"""Longest part of a message: a secure sum's vector has at most 1.2 million words."""
+MAX_CALL_BYTES = 64 * 2**10
+"""Longest request of any other call, for strangers are read before they are refused."""
 _FILE = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "host"})
 
@@ -72,14 +74,15 @@ def guard_app(link: str, ca: Path, files: Path, bell: Path, hold_s: float = 0.0)
             yield {"client": client, "bell": doorbell}
 
     async def fleet(request: Request) -> Response:
-        if request.path_params["call"] not in FLEET_CALLS:
+        call = request.path_params["call"]
+        if call not in FLEET_CALLS:
             return Response(status_code=404)
-        body = bytearray()
+        body, limit = bytearray(), MAX_BODY_BYTES if call == "push-object" else MAX_CALL_BYTES
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
+            if len(body) > limit:
                 return Response(status_code=413)
-        if request.path_params["call"] == "pull-messages" and hold_s:
+        if call == "pull-messages" and hold_s:
             await request.state.bell.wait(request.headers.get(CALLER, ""))
         return await _forward(request, bytes(body))
 

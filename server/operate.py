@@ -23,6 +23,7 @@ from shared.catalogue import Catalogue
 from shared.enrolment import release_statement
 from shared.errors import CohortTooSmall, PolicyError
 from shared.ledger.chain import LedgerWriter
+from shared.logs import fields
 from shared.model.file import save_model
 from shared.privacy.canonical import digest
 from shared.privacy.policy import Policy
@@ -74,7 +75,8 @@ def operate(
         model = save_model(train(catalogue, plan, asking.ask))
         name = asking.finish(model)
         replace_file(folder.path / "model.safetensors", model)
-    log.info("released %s after %d rounds", name, len(list(asking.shelf)))
+    count = len(list(asking.shelf))
+    log.info("released %s after %d rounds", name, count, extra=fields(model=name, rounds=count))
     announce(folder, post, name)
     return name
 
@@ -90,7 +92,10 @@ def announce(folder: OperatorFolder, post: Post, model: str) -> int:
     devices = post.online(enrolment.directory(folder))
     answers = post.ask("query.release", dict.fromkeys(devices, message), config.stage_s)
     taken = sum(isinstance(answer, wire.Taken) for _, answer in answers)
-    log.info("%d of %d devices took the model", taken, len(enrolment.directory(folder)))
+    users = len(enrolment.directory(folder))
+    log.info(
+        "%d of %d devices took the model", taken, users, extra=fields(taken=taken, users=users)
+    )
     return taken
 
 
@@ -128,7 +133,9 @@ def enrol(folder: OperatorFolder, post: Post, sleep: Callable[[float], None]) ->
         answers = post.enrol(open_seats, enrolment.question(folder), config.stage_s)
         new = [seat for seat, answer in answers if enrolment.take(seat, answer, policy_hash)]
         if new:
-            log.info("enrolled %d of %d devices", here + len(new), users)
+            here += len(new)
+            known = fields(enrolled=here, users=users)
+            log.info("enrolled %d of %d devices", here, users, extra=known)
             continue
         if _begun(folder):  # who comes late is asked again by the next life
             return

@@ -10,7 +10,7 @@ Source: Kingma and Ba (2015), Algorithm 1; Shamir and Zhang (2013), "Stochastic 
 for Non-smooth Optimization", §3.3 (η = 8, as De et al. 2022 use it under privacy).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -133,24 +133,3 @@ def _kept(settings: AdamSettings, rounds: int) -> float:
     kept = settings.momentum
     squares = (1.0 - kept) ** 2 * (1.0 - kept ** (2 * rounds)) / (1.0 - kept**2)
     return float(squares / (1.0 - kept**rounds) ** 2)
-
-
-def state_to_arrays(state: NetworkState) -> dict[str, Floats]:
-    """Give the state as named arrays, as safetensors stores them."""
-    return {name: np.asarray(value, dtype=np.float64) for name, value in asdict(state).items()}
-
-
-def state_from_arrays(arrays: dict[str, Floats]) -> NetworkState:
-    """Undo `state_to_arrays`, bit for bit.
-
-    Raises:
-        DataError: An array is missing or unknown.
-    """
-    names = set(NetworkState.__dataclass_fields__)
-    if set(arrays) != names:
-        raise DataError(
-            f"a network state must hold {sorted(names)}, got {sorted(arrays)}.",
-            hint="Resume from a run folder that this version wrote.",
-        )
-    moments = {name: arrays[name] for name in names - {"rounds"}}
-    return NetworkState(rounds=int(arrays["rounds"]), **moments)

@@ -27,6 +27,9 @@ from shared.privacy.canonical import Signed
 from shared.schema import Ints
 from shared.wire import STAGES
 
+RECEIPTS = "receipts.json"
+"""Written when the first stage closes: nobody is charged for the round after that."""
+
 
 @dataclass(frozen=True)
 class Decided:
@@ -90,12 +93,12 @@ class RoundFolder:
     @property
     def receipts(self) -> list[str]:
         """Commitments of devices that were charged, ascending."""
-        path = self.path / "receipts.json"
+        path = self.path / RECEIPTS
         return json.loads(path.read_bytes()) if path.exists() else []
 
     def keep_receipts(self, receipts: Sequence[str]) -> None:
         """Keep the commitments that came with the first stage."""
-        self._write(self.path / "receipts.json", json.dumps(sorted(set(receipts))).encode())
+        self._write(self.path / RECEIPTS, json.dumps(sorted(set(receipts))).encode())
 
     @property
     def opened(self) -> Opened | None:
@@ -166,6 +169,12 @@ class RoundShelf:
             for folder in self
             if (folder.decided.query, folder.decided.server_round) == (query, server_round)
         ]
+
+    @property
+    def charged_at(self) -> float:
+        """When devices were charged last, seconds since 1970; 0 before the first round."""
+        files = self.path.glob(f"*/{RECEIPTS}")
+        return max((file.stat().st_mtime for file in files), default=0.0)
 
     @property
     def last(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from server.folder import Deployment, OperatorFolder
+from server.folder import Deployment, OperatorFolder, read_draft
 from server.keys import make_tls, pem_of, write_secret
 from server.plan import Plan, make_plan
 from shared.atomic import replace_file
@@ -31,7 +31,8 @@ def init(path: Path, config: Deployment, now: datetime.datetime) -> OperatorFold
             f"{path} must be a new or empty folder, got one with files in it.",
             hint="choose another folder; keys are never overwritten.",
         )
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)
     folder = OperatorFolder(path)
     host = config.address.rpartition(":")[0]
     make_tls(folder.keys, list(dict.fromkeys((host, "127.0.0.1", "localhost"))), now)
@@ -93,8 +94,7 @@ def sign_policy(file: Path, key: Ed25519PrivateKey) -> str:
     Raises:
         DataError: The file is no policy.
     """
-    policy = OperatorFolder(file.parent).draft
-    signed = sign(policy, key)
+    signed = sign(read_draft(file), key)
     public = key.public_key().public_bytes_raw().hex()
     replace_file(file.with_suffix(".sig"), f"{public} {signed.signature.hex()}\n".encode())
     return public

@@ -32,6 +32,7 @@ from server.street import Street
 from server.superlink import start_superexec, start_superlink, stop
 from shared import errors
 from shared.errors import EnvironmentFault, NetworkError, StoreLocked
+from shared.logs import fields
 
 log = logging.getLogger("privet.server")
 
@@ -79,7 +80,8 @@ class Supervisor:
                 _end_stale(self._pid(name), str(self._flower.keys))
             self._up()
             street.start()
-            log.info("listening on %s:%d", config.listen, config.port)
+            address = f"{config.listen}:{config.port}"
+            log.info("listening on %s", address, extra=fields(address=address))
             return self._watch()
         finally:
             street.stop()
@@ -121,7 +123,10 @@ class Supervisor:
                             hint=f"see {self._flower.path}/flower-superexec.log.",
                         )
                     run_id = control.submit({"folder": str(self._folder.path)})
-                    log.info("submitted run %d to Flower%s", run_id, " again" * (failures > 0))
+                    again = " again" * (failures > 0)
+                    log.info(
+                        "submitted run %d to Flower%s", run_id, again, extra=fields(run=run_id)
+                    )
             self._stop.wait(self._look_s * (1 + failures))
         return "stopped"
 
@@ -172,7 +177,8 @@ class Supervisor:
         running = self._processes.get(name)
         if running is None or running.poll() is None:
             return running is not None
-        log.warning("%s ended with code %s; started again", name, running.returncode)
+        ended = fields(process=name, code=running.returncode)
+        log.warning("%s ended with code %s; started again", name, running.returncode, extra=ended)
         return False
 
     def _await_link(self) -> None:

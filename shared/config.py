@@ -96,6 +96,8 @@ class RunConfig(BaseModel):
     """Share of a profile of written comments that stays when a comment comes."""
     protocol: Literal["drawn", "real"] = "drawn"
     """Draw the noise of a sum at once, or run secure aggregation with a share on each device."""
+    engine: Literal["vectorised", "flower"] = "vectorised"
+    """All devices in one process, or the deployment's own apps under Flower's simulation engine."""
     encoder: str = "default"
     """Text encoder: `default`, a local path, or a hub name."""
     domain: Literal["films", "films-zh", "shop", "social", "courses", "health"] = "films"

@@ -62,7 +62,9 @@ def simulate(
     threads: Annotated[int | None, typer.Option(help="Threads for the encoder.")] = None,
     out: Annotated[str | None, typer.Option(help="Folder of the run; runs/NAME-TIME.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with an unfinished run.")] = None,
-    engine: Annotated[str, typer.Option(help="vectorised (ray, flower: reserved).")] = "vectorised",
+    engine: Annotated[
+        str | None, typer.Option(help="vectorised, or flower: real apps; ray is reserved.")
+    ] = None,
     protocol: Annotated[str | None, typer.Option(help="drawn, or real secure sums.")] = None,
     blocks: Annotated[
         str | None, typer.Option(help="Trunk blocks: items,network; a public rule.")
@@ -79,7 +81,7 @@ def simulate(
 ) -> None:
     """Run a private federation on ratings, on one machine.
 
-    Reserved, not built yet: --canaries, --engine ray|flower.
+    Reserved, not built yet: --canaries, --engine ray.
     """
     given = dict(locals())
     _refuse_reserved(given)
@@ -102,12 +104,13 @@ def simulate(
 def _refuse_reserved(given: dict[str, Any]) -> None:
     """Refuse the names of the contract that are not built yet."""
     asked = [flag for name, flag in RESERVED.items() if given[name] is not None]
-    asked += [f"--engine {given['engine']}"] * (given["engine"] in ("ray", "flower"))
+    asked += ["--engine ray"] * (given["engine"] == "ray")
     if asked:
-        raise UsageError(f"{asked[0]} is reserved and not built yet.", hint="leave it out for now.")
-    if given["engine"] != "vectorised":
         raise UsageError(
-            f"--engine must be vectorised, got {given['engine']}.", hint="leave it out for now."
+            f"{asked[0]} is reserved and not built yet.",
+            hint="--engine flower runs on Ray; the vectorised engine is faster than either."
+            if given["engine"] == "ray"
+            else "leave it out for now.",
         )
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`privet doctor` and `privet version`: is this machine fit, and what exactly runs on it.
 
-Each check is a pure look that never writes and never asks the network. A failure exits 11 with
-one hint. Nothing heavy is imported: versions come from the metadata of the packages.
+Each check is a look that never writes and, without `--online`, never asks the network. A failure
+exits 11 with one hint. Nothing heavy is imported: versions come from the metadata of the packages.
+The looks at an operator's or a device's folder live in their own rooms and are imported on demand.
 """
 
 import json
@@ -12,7 +13,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -22,9 +23,9 @@ import click
 
 from client.encoder import default_weights
 from shared import TELEMETRY_OFF
-from shared.errors import EnvironmentFault
+from shared.errors import DataError, EnvironmentFault
+from shared.health import GIB, Check
 
-GIB = 2**30
 DISK_FLOOR = 1 * GIB
 """Free bytes below which a run folder may not fit."""
 MEMORY_FLOOR = 1 * GIB
@@ -38,17 +39,6 @@ EXTRAS = {
 """Packages that each extra brings."""
 SHOWN = (*CORE, "torch", "sentence-transformers", "transformers", "opacus", "flwr")
 """Packages that `privet version` names."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """What one look found."""
-
-    name: str
-    ok: bool
-    detail: str
-    hint: str = ""
-    """What to do, where `ok` is false."""
 
 
 def check_python() -> Check:
@@ -127,6 +117,26 @@ def examine() -> list[Check]:
     return [look() for look in looks]
 
 
+def examine_folder(folder: Path, *, online: bool) -> list[Check]:
+    """Look at a folder, whichever side it belongs to.
+
+    Raises:
+        DataError: It is neither side's.
+    """
+    from client.doctor import examine_device, is_device
+
+    if is_device(folder):
+        return list(examine_device(folder, online=online))
+    from server.doctor import examine_operator, is_operator
+
+    if is_operator(folder):
+        return list(examine_operator(folder))
+    raise DataError(
+        f"DIR must be an operator's or a device's folder, got {folder}.",
+        hint="leave it out to look at this machine alone.",
+    )
+
+
 def package_version(name: str) -> str | None:
     """Return the version of an installed package, None where it is missing."""
     try:
@@ -161,21 +171,27 @@ _format = click.option(
 )
 
 
-@click.command(help="Check this machine: versions, memory, telemetry, weights.")
+@click.command(help="Check this machine and, with DIR, an operator's or a device's folder.")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--online", is_flag=True, help="Ask the device's server whether it is there.")
 @_format
 @click.pass_context
-def doctor(context: click.Context, style: Literal["text", "json"]) -> None:
+def doctor(
+    context: click.Context, folder: Path | None, online: bool, style: Literal["text", "json"]
+) -> None:
     """Print every check; exit 11 with one hint a failure where one fails."""
-    checks = examine()
+    checks = examine() + (examine_folder(folder, online=online) if folder else [])
     healthy = all(check.ok for check in checks)
     if style == "json":
-        click.echo(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}))
+        rows = [asdict(check) | {"state": check.state} for check in checks]
+        click.echo(json.dumps({"ok": healthy, "checks": rows}, ensure_ascii=False))
     else:
         for check in checks:
-            click.echo(f"{'ok' if check.ok else 'FAILED':<7} {check.name:<10} {check.detail}")
+            click.echo(f"{check.state:<7} {check.name:<11} {check.detail}")
     for check in checks:
-        if not check.ok:
-            click.echo(f"error: {check.name}: {check.detail}", err=True)
+        if check.hint:
+            word = "warning" if check.ok else "error"
+            click.echo(f"{word}: {check.name}: {check.detail}", err=True)
             click.echo(f"hint: {check.hint}", err=True)
     context.exit(0 if healthy else EnvironmentFault.exit_code)
 

@@ -3,6 +3,7 @@
 
 import json
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ from simulation.domains import DOMAINS
 from simulation.domains import domain as domain_of
 from simulation.evaluate import Rerank, evaluate
 from simulation.federation import CohortSum, federate
+from simulation.flower import as_deployed, check_ray
+from simulation.flower import engine as flower_engine
 from simulation.layouts import load
 from simulation.noise import SimulationRng
 from simulation.private_metrics import metric_answers, released_figures
@@ -79,6 +82,8 @@ def simulate(config: RunConfig, say: Say = lambda line: None) -> dict[str, Any]:
     Raises:
         PrivetError: the data, the configuration or this machine is not what it must be.
     """
+    if config.engine == "flower":
+        check_ray()
     publishable = config.private and config.noise_seed is None
     stage = prepare(config, say)
     config = with_default_budget(config, stage.dataset.domain)
@@ -165,15 +170,24 @@ def _one_seed(
             f"a federation must have at least 2 users, got {len(enrolled)}.",
             hint="add users, or try `privet simulate village`.",
         )
-    plan = make_plan(config, len(enrolled), catalogue, comments=dataset.comments_declared)
+    declared, place = dataset.comments_declared, folder.path / "private" / f"{variant}flower"
+    over_flower = config.engine == "flower"
+    asked = as_deployed(config, len(enrolled), comments=declared) if over_flower else config
+    plan = make_plan(asked, len(enrolled), catalogue, comments=declared)
     say(describe(plan))
     _state(folder, variant, config, plan, seeds)
     started = time.perf_counter()
     with keep(folder, variant, config, plan, len(enrolled), int(time.time())) as book:
-        engine = folder.remembered(_engine(config), variant)
+        engine = (
+            flower_engine(config, place, catalogue, stage.basis, enrolled, say, comments=declared)
+            if over_flower
+            else _engine(config)
+        )
+        engine = folder.remembered(engine, variant)
         booked = announced(book.recorded(engine), plan, say)
         model = federate(enrolled, catalogue, plan, booked)
         seconds = time.perf_counter() - started
+        shutil.rmtree(place, ignore_errors=True)  # its sums are stored now
         say("evaluating: shared model, what each block gained, local only, baselines")
         table: dict[str, Floats] = {}
         predictor = DevicePredictor(model, devices, dataset.scale)
@@ -376,13 +390,18 @@ def _facts(
         "users_per_second": enrolled / seconds if seconds > 0 else None,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "upload_bytes_per_user_round": 4 * dimension,
-        "secure_aggregation": config.protocol if plan.private else None,
+        "secure_aggregation": _aggregation(config) if plan.private else None,
         "metrics_private": False,
         "releases_without_noise": bool(plan.releases) and not plan.private,
         "noise": _noise_words(config),
         "tuning": TUNING,
         "note": _note(dataset),
     }
+
+
+def _aggregation(config: RunConfig) -> str:
+    """Say whether sums went through secure aggregation."""
+    return "real" if config.engine == "flower" else config.protocol
 
 
 def _noise_words(config: RunConfig) -> str:

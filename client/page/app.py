@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The owner's page: plain HTML made on the device, read by one browser on the same machine.
 
-Every page is one function of a device and a request. Pages change nothing; forms do, and then
-redirect, so that a reload repeats no act. What may reach these functions at all is decided in
-`client.page.guard`.
+Every page is one function of a device and a request. Pages change nothing but the note that an
+item was looked at; forms do, and then redirect, so that a reload repeats no act. What may reach
+these functions at all is decided in `client.page.guard`.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pages: each returns its template and the values in it. They change nothing."""
+"""The pages: each returns its template and the values in it.
+
+They change nothing that the owner said; that the page of an item was opened is noted on the device,
+because it is what interest in its comments is learnt from.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -20,6 +20,7 @@ from shared.errors import UsageError
 from shared.ledger import chain
 from shared.ledger.records import LedgerFault
 from shared.ledger.rules import Book
+from shared.privacy.policy import Mechanism
 
 POLICY, MODEL = "policy.json", "model.safetensors"
 POLICY_LABEL = {"simulation": b"", "deployment": b"privet/v1/Policy\n"}
@@ -136,6 +137,23 @@ def _statements(stated: dict[str, Any], book: Book) -> Iterator[tuple[str, bool]
         yield "query", not asked or book.queries.keys() <= set(asked)
     often = floor.get("participations_max", run["participations_max"])
     yield "participations_max", run["participations_max"] <= often
+    yield "key", stated.get("server_key", run["key"]) == run["key"]
+    yield "trust", run["trust"] in floor.get("trusts", (run["trust"],))
+    for name, kept in (("rho", _round_kept), ("min_survivors", _shares_kept)):
+        yield name, all(kept(mechanism, floor) for mechanism in book.mechanisms)
+
+
+def _round_kept(mechanism: Mechanism, floor: dict[str, Any]) -> bool:
+    """Say whether a round costs no more than the policy's floor allows."""
+    return "rho_round_max" not in floor or mechanism.rho <= _number(floor["rho_round_max"])
+
+
+def _shares_kept(mechanism: Mechanism, floor: dict[str, Any]) -> bool:
+    """Say whether a sum counts on enough devices and shares of noise, as a device would."""
+    least = floor.get("min_noise_shares", 1) if mechanism.trust == "distributed" else 1
+    above = _number(floor.get("min_survivors_above", 0))
+    enough = mechanism.min_survivors > above * mechanism.cohort_size
+    return bool(above >= 0 and enough and mechanism.noise_shares >= least)
 
 
 def _number(text: object) -> Fraction:

@@ -305,4 +305,6 @@ def receipt_commitment(salt: bytes, fields: Mapping[str, str | int]) -> str:
     return sha256(RECEIPT_LABEL + salt + canonical(fields)).hexdigest()
 
 
+RECEIPT_TELLS = ("round", "query", "config", "model", "rho")
+"""What a receipt and the round_open of its sum both say, and must say alike."""
 RECEIPT_FIELDS = frozenset({"run", "round", "query", "config", "model", "rho", "seq"})

@@ -23,7 +23,13 @@ from typing import Any
 from shared.errors import DataError, PrivetError
 from shared.ledger import beside, chain
 from shared.ledger.checkpoint import Checkpoint, read_cosignature
-from shared.ledger.records import ClaimExceeded, LedgerFault, parse, receipt_commitment
+from shared.ledger.records import (
+    RECEIPT_TELLS,
+    ClaimExceeded,
+    LedgerFault,
+    parse,
+    receipt_commitment,
+)
 from shared.ledger.rules import Book
 from shared.privacy.accountant import epsilon
 
@@ -199,7 +205,7 @@ def replay(
     compared = beside.hold_policy(place, book)
     if exceeded is not None:
         raise exceeded
-    _matched(handed, book, lines)
+    _matched(handed, book)
     return _result(
         book,
         len(lines),
@@ -290,10 +296,8 @@ def _receipts(path: Path) -> list[tuple[str, dict[str, Any] | None]]:
     return found
 
 
-def _matched(
-    handed: list[tuple[str, dict[str, Any] | None]], book: Book, lines: list[bytes]
-) -> None:
-    """Find each handed receipt in exactly one round_close, and of the round that it names."""
+def _matched(handed: list[tuple[str, dict[str, Any] | None]], book: Book) -> None:
+    """Find each handed receipt in exactly one round_close, of the question that it is about."""
     for name, fields in handed:
         places = book.receipts[name]
         if len(places) != 1:
@@ -303,11 +307,13 @@ def _matched(
             )
         if fields is None:
             continue
-        closed = json.loads(lines[places[0]])["body"]
-        if (closed["round"], closed["query"]) != (fields["round"], fields["query"]):
-            raise LedgerFault(
-                f"receipt {name[:16]}… is of another round.", record=places[0], field="receipts"
-            )
+        for told in RECEIPT_TELLS:
+            if book.asked[name][told] != fields[told]:
+                raise LedgerFault(
+                    f"receipt {name[:16]}… is of another question, its {told} differs.",
+                    record=places[0],
+                    field="receipts",
+                )
 
 
 def text(found: Replay) -> str:

@@ -93,6 +93,8 @@ class Book:
     audits: list[dict[str, Any]] = field(default_factory=list)
     receipts: dict[str, list[int]] = field(default_factory=dict)
     """Watched commitments (set by the caller): the records in which each was found."""
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Watched commitments: the round_open of the sum in which each was found last."""
     _open: dict[Session, dict[str, Any]] = field(default_factory=dict)
     _seen: set[Session] = field(default_factory=set)
     _round_rho: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
@@ -277,6 +279,7 @@ class Book:
         for commitment in body["receipts"] if self.receipts else ():
             if commitment in self.receipts:
                 self.receipts[commitment].append(seq)
+                self.asked[commitment] = opened
 
     def _outcome(self, body: dict[str, Any], least: int, seq: int) -> None:
         if body["outcome"] == "discarded":

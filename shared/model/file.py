@@ -50,6 +50,7 @@ def load_model(data: bytes, catalogue: Catalogue) -> SharedModel:
         prior = Prior(read["prior_covariance"], read["prior_mean"])
         start = build_tower(catalogue, statistics)
         tower = replace(start, features=read["features"], offset=read["offset"])
+        _fit(read, len(catalogue), start.features.shape[1])
         network = _network(read, catalogue)
         interest = _interest(read, catalogue)
     except (SafetensorError, KeyError, ValueError):
@@ -65,6 +66,16 @@ def load_model(data: bytes, catalogue: Catalogue) -> SharedModel:
     return SharedModel(
         catalogue, statistics, tower, prior, interest, read.get("comment_mean"), network
     )
+
+
+def _fit(read: dict[str, Floats], items: int, width: int) -> None:
+    """Refuse numbers that are not finite, and parts that do not fit the catalogue."""
+    wanted = dict.fromkeys(("mean", "weight", "log_weight", "offset", "comment_mean"), (items,))
+    shapes = {**wanted, "prior_covariance": (width, width), "prior_mean": (width,)}
+    if any(read[name].shape != shape for name, shape in shapes.items() if name in read):
+        raise ValueError("the parts do not fit together")
+    if not all(np.isfinite(part).all() for part in read.values()):
+        raise ValueError("a number is not finite")
 
 
 def _interest(read: dict[str, Floats], catalogue: Catalogue) -> InterestModel:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from shared.catalogue import Catalogue
+from shared.errors import DataError
 from shared.model.interest import InterestModel
 from shared.model.network import NetworkShape
 from shared.model.prior import Prior
@@ -17,6 +18,8 @@ from shared.schema import Floats, Ints
 
 Reconstruction = Literal["leave-one-out", "split"]
 """How a user vector is kept from seeing what it explains: exactly, or by halves of the events."""
+MAX_LOCAL_STEPS = 100
+"""Most steps of descent on a device in one round."""
 MAX_COORDINATES = 2**15
 """Coordinates of a round under privacy: items with little weight get no factors."""
 
@@ -96,6 +99,10 @@ class NetworkView:
     local_rate: float = 0.0
     """Step size of that descent."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.local_steps <= MAX_LOCAL_STEPS:  # a device must come to an end
+            raise DataError(f"local steps must be 1 to {MAX_LOCAL_STEPS}, got {self.local_steps}.")
+
 
 InterestQuery = Literal["rank_weights", "rank_bilinear", "rank_items"]
 
@@ -115,6 +122,21 @@ class InterestView:
 
 
 View = ItemSumsView | PriorView | TrunkView | NetworkView | InterestView
+
+
+def query_of(view: View) -> str:
+    """Return the name of the query that a view goes with: no other question may come with it."""
+    match view:
+        case ItemSumsView():
+            return "item_sums"
+        case PriorView():
+            return "population_prior"
+        case TrunkView():
+            return "trunk_items"
+        case NetworkView():
+            return "trunk_network"
+        case InterestView():
+            return view.query
 
 
 def profile_texts(catalogue: Catalogue) -> Floats:

@@ -94,6 +94,7 @@ def authorise(
         - whatever a hostile server sends, the sum of rho never passes the cap
         - no bytes make it raise
         - no round is answered twice, in whatever session
+        - no charge counts on more shares of noise than the policy has devices
     """
     rules = verified(Policy, policy, state.officer_key)
     if rules is None or digest(rules) != state.policy_hash:
@@ -159,7 +160,7 @@ def release(
 
 def abort(state: DeviceState, now_s: int) -> DeviceState:
     """Record that a charge ended unused: the budget stays charged."""
-    recent = tuple(then for then in state.aborts_s if 0 <= now_s - then < WEEK_S)
+    recent = tuple(min(then, now_s) for then in state.aborts_s if now_s - then < WEEK_S)
     return replace(state, aborts_s=(*recent, now_s))
 
 
@@ -183,6 +184,9 @@ def _refusals(
     if not m.fits_secure_sum:
         yield _say(Refusal, f"a sum of {m.cohort_size} devices", "sums of at most 1,000 devices "
                    "that fit 32 bits", "sessions of fewer devices.")  # fmt: skip
+    if m.cohort_size > policy.users:
+        yield _say(Refusal, f"a sum of {m.cohort_size} devices",
+                   f"at most the policy's {policy.users} devices", "a round of fewer.")  # fmt: skip
     if m.noise_shares < least:
         yield _say(CohortTooSmall, f"{m.noise_shares} shares of noise", f"at least {least}",
                    "a larger cohort, or less allowance for dropout.")  # fmt: skip

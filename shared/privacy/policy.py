@@ -206,6 +206,15 @@ class Policy:
         if type(self.delta) is not Fraction or not 0 < self.delta <= largest:
             raise DataError(f"delta must be a fraction in (0, {largest}].")
 
+    @property
+    def shares_max(self) -> int:
+        """Most shares of noise that a round can count on.
+
+        A server that makes up all other devices knows all of them but one, so this times ρ is what
+        a round costs against it at most.
+        """
+        return min(self.users, MAX_SECURE_SUM)
+
 
 @dataclass(frozen=True)
 class RoundConfig:

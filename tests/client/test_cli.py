@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,33 @@ def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PRIVET_EXPORT_PASSPHRASE_FILE", str(path))
     monkeypatch.setattr("client.transfer.MEMORY_KIB", 1024)
     return path
+
+
+def test_titles_of_a_hostile_catalogue_command_no_terminal(
+    shell: Shell, tmp_path: Path, hamlet: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = np.asarray(load_encoder("characters").encode(item_text(hamlet.items)))
+    catalogue, basis = build_catalogue(hamlet.items, vectors)
+    titles = tuple(f"\x1b[2J\x9b31m\u202e{title}" for title in catalogue.titles)
+    file = tmp_path / "catalogue.safetensors"
+    save_catalogue(file, replace(catalogue, titles=titles), basis)
+    home = tmp_path / "home"
+    shell("init", home, "--catalogue", file)
+    said = [
+        shell("rate", home, catalogue.item_ids[3], 4),
+        shell("recommend", home),
+        shell("recommend", home, "--format", "json"),
+        shell("explain", home, catalogue.item_ids[5]),
+        shell("preview", home),
+        shell("explain", home, "\x1b[2J", code=2),
+    ]
+    assert not any(mark in text for text in said for mark in "\x1b\x9b\u202e")
+    assert json.loads(said[2])["items"][0]["title"] in titles
+
+
+def test_a_folder_that_holds_no_device_is_left_as_it_is(shell: Shell, tmp_path: Path) -> None:
+    assert "must hold a device" in shell("run", tmp_path / "nowhere", code=10)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def published(dataset: Dataset, folder: Path) -> None:

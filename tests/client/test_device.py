@@ -119,7 +119,7 @@ def test_bad_row_names_its_place_never_its_value(
     (a,) = ids(device, 0)
     with pytest.raises(DataError) as caught:
         device.add(table(tmp_path, text.replace("{a}", a)))
-    said = caught.value.message + caught.value.hint
+    said = (caught.value.message + caught.value.hint).replace(str(tmp_path), "")
     assert place in said
     assert not any(value in said for value in ("plumberry", "77", "3.25", "nan", a))
     assert device.entries == ()

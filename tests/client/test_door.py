@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from client import door
 from client.device import Device
 from client.door import own_vector
+from client.joining import DEVICE_FLOOR
 from client.training import Cohort
 from shared.errors import DataError, PolicyError, Refusal
 from shared.model.history import History
@@ -259,6 +260,19 @@ def test_spent_budget_outlives_leaving_and_joining_again(ready: Device) -> None:
     ready.accept(sign(other, OFFICER), OFFICER_KEY, now=3000)
     assert spent(ready) == charged
     assert ready._books.settings.state.spent == charged
+
+
+def test_joining_again_never_lowers_what_the_owner_insists_on(device: Device) -> None:
+    """PRIVACY: the floor is monotone; a demo is the one thing that its owner can allow."""
+    strict = replace(DEVICE_FLOOR, rho_cap=Fraction(1, 3), min_noise_shares=40)
+    device.accept(sign(POLICY, OFFICER), OFFICER_KEY, floor=strict)
+    device.accept(sign(replace(POLICY, run="winter"), OFFICER), OFFICER_KEY)
+    assert device._books.settings.own_floor == DEVICE_FLOOR.stricter(strict)
+    weak = replace(POLICY, floor=replace(POLICY.floor, min_noise_shares=2))
+    device.accept(sign(weak, OFFICER), OFFICER_KEY, demo=True)
+    assert device._books.settings.own_floor == replace(strict, min_noise_shares=2)
+    device.accept(sign(POLICY, OFFICER), OFFICER_KEY)
+    assert device._books.settings.own_floor.min_noise_shares == 16
 
 
 def test_policy_of_another_officer_or_a_demo_is_refused(device: Device) -> None:

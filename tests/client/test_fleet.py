@@ -1,53 +1,106 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Flower adds to a reply says nothing about how long the answer took."""
+"""The line towards a hostile server: no other host, no answer without end, no message of parts."""
 
-from types import SimpleNamespace
-from typing import Any
+import datetime
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
-from flwr.app import Message
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import RecordDict
+from flwr.common.serde import message_to_proto
+from flwr.proto.fleet_pb2 import PullMessagesResponse
+from flwr.proto.message_pb2 import ObjectTree
 
-from client import fleet
-from client.app import wrap
-from client.fleet import Fleet, Line
-from shared import wire
+from client.fleet import MAX_ANSWER_BYTES, Fleet, Line, NodeRefused
+from server.keys import make_tls
+from shared.errors import NetworkError
 from tests.client.test_run import received
 
-ASKED_AT, LEFT_AT = 1_000_000.0, 1_000_002.0
-
-
-class Client:
-    """Takes what is pushed."""
-
-    def __init__(self) -> None:
-        self.pushed: list[bytes] = []
-
-    def PushMessages(self, request: Any) -> Any:
-        self.pushed.append(request.SerializeToString(deterministic=True))
-        return SimpleNamespace(objects_to_push=[], session_id="")
+Server = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
-def question() -> Message:
-    found = received(wrap(wire.Question("run", 1, "share", 0, b"question")))
-    found.metadata.created_at = ASKED_AT
-    return found
+def line(tmp_path: Path) -> Iterator[Callable[[Server], Fleet]]:
+    make_tls(tmp_path, ["127.0.0.1"], datetime.datetime.now(datetime.UTC))
+    made: list[Fleet] = []
+
+    def make(server: Server) -> Fleet:
+        found = Fleet(
+            "127.0.0.1:9",
+            (tmp_path / "ca.pem").read_bytes(),
+            ec.generate_private_key(ec.SECP384R1()),
+            line=Line(patience_s=0),
+        )
+        found._client._client._transport = httpx.MockTransport(server)
+        made.append(found)
+        return found
+
+    yield make
+    for found in made:
+        found.close(farewell=False)
 
 
-def pushed(question: Message, ready_at: float, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """The request by which a reply leaves that was ready at some instant before."""
-    reply = Message(wrap(wire.Answer("run", 1, "share", 0, b"answer")), reply_to=question)
-    reply.metadata.created_at = ready_at
-    reply.metadata.ttl = question.metadata.ttl - (ready_at - ASKED_AT)
-    line, client = Fleet.__new__(Fleet), Client()
-    line.node_id, line._client, line._line = 7, client, Line()  # type: ignore[assignment]
-    monkeypatch.setattr(fleet.time, "time", lambda: LEFT_AT)
-    line.send(reply)
-    return client.pushed[0]
-
-
-def test_a_reply_says_when_it_left_and_not_when_it_was_ready(
-    question: Message, monkeypatch: pytest.MonkeyPatch
+def test_a_server_cannot_send_the_device_to_another_host(
+    line: Callable[[Server], Fleet],
 ) -> None:
-    ready = (ASKED_AT + 0.001, ASKED_AT + 0.5, ASKED_AT + 1.999)
-    assert len({pushed(question, at, monkeypatch) for at in ready}) == 1
+    asked: list[str] = []
+
+    def elsewhere(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return httpx.Response(307, headers={"location": "http://192.168.0.1/reboot"})
+
+    with pytest.raises(NodeRefused):
+        line(elsewhere).connect()
+    assert asked == ["127.0.0.1"]
+
+
+def test_an_answer_without_end_is_cut_off(line: Callable[[Server], Fleet]) -> None:
+    taken: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            taken.append(2**16)
+            assert sum(taken) < 4 * MAX_ANSWER_BYTES
+            yield bytes(2**16)
+
+    with pytest.raises(NetworkError):
+        line(lambda request: httpx.Response(200, content=endless())).receive()
+    assert sum(taken) <= MAX_ANSWER_BYTES + 2**16
+
+
+def test_an_answer_that_would_swell_is_not_unpacked(line: Callable[[Server], Fleet]) -> None:
+    asked: list[str] = []
+
+    def packed(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["accept-encoding"])
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Whole(b"\x1f\x8b"))
+
+    with pytest.raises(NetworkError):
+        line(packed).receive()
+    assert asked == ["identity"]
+
+
+def test_a_message_of_too_many_parts_is_not_fetched(line: Callable[[Server], Fleet]) -> None:
+    calls: list[str] = []
+    tree = ObjectTree(object_id="m", children=[ObjectTree(object_id=str(n)) for n in range(99)])
+
+    def many(request: httpx.Request) -> httpx.Response:
+        calls.append(request.url.path)
+        outline = message_to_proto(received(RecordDict()))
+        found = PullMessagesResponse(messages_list=[outline], message_object_trees=[tree])
+        return httpx.Response(200, content=found.SerializeToString())
+
+    assert line(many).receive() is None
+    assert calls == ["/v1/fleet/pull-messages"]
+
+
+class Whole(httpx.SyncByteStream):
+    """A body in one piece."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.data

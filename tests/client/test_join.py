@@ -3,8 +3,10 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,17 +15,22 @@ import privet
 from client import join as joining
 from client.device import Device
 from client.encoder import load_encoder
+from client.joining import DEVICE_FLOOR
 from client.keeper import DeviceDoor
+from client.receipts import Receipt
 from server.plan import Plan, make_plan
 from shared.catalogue import Catalogue, save_catalogue
 from shared.config import RunConfig
 from shared.enrolment import Invitation, write_invitation
 from shared.errors import DataError, PolicyError, Refusal, StoreLocked
 from shared.features import build_catalogue, item_text
+from shared.model.queries import item_sums_query
 from shared.model.view import ItemSumsView
+from shared.privacy.accountant import epsilon
 from shared.privacy.canonical import digest, sign
-from shared.privacy.door import Contribution
-from shared.privacy.policy import Policy, RoundConfig
+from shared.privacy.door import Charge, Contribution, decide
+from shared.privacy.plan import Cohort, mechanism_for
+from shared.privacy.policy import DeviceState, Policy, RoundConfig
 from simulation.dataset import Dataset
 from tests.federation.made import OFFICER, SERVER, policy_for, public
 
@@ -102,6 +109,38 @@ def test_offer_says_both_figures_and_what_is_not_protected(letter: Path) -> None
     assert f"ε {offer.epsilon_worst_round:.1f} for one round" in said
     assert "can see that this device takes part" in said
     assert offer.epsilon_worst_round > offer.epsilon
+
+
+def test_no_round_that_a_device_answers_is_worse_than_the_worst_figure(letter: Path) -> None:
+    """A lying operator may claim every device's share of the noise, and then make them up."""
+    offer = joining.read_offer(letter)
+    rho = Fraction(1, 4)
+    floor = replace(offer.policy.floor, rho_round_max=rho)
+    offer = replace(offer, policy=replace(offer.policy, floor=floor))
+    policy = offer.policy
+    claimed = mechanism_for(
+        item_sums_query(40), rho, Cohort("distributed", policy.users, Fraction(0))
+    )
+    config = RoundConfig(digest(policy), "", policy.run, 1, item_sums_query(40), claimed)
+    state = DeviceState(offer.invitation.officer_key, digest(policy))
+    assert isinstance(decide(DEVICE_FLOOR, state, policy, config, 0), Charge)
+    worst = epsilon(claimed.own_share_rho, float(policy.delta))
+    assert worst <= offer.epsilon_worst_round <= 1.01 * worst
+    larger = mechanism_for(
+        item_sums_query(40), rho, Cohort("distributed", policy.users + 1, Fraction(0))
+    )
+    refused = decide(DEVICE_FLOOR, state, policy, replace(config, mechanism=larger), 0)
+    assert isinstance(refused, Refusal)
+
+
+def test_offer_shows_the_officers_key_and_holds_it_against_the_one_that_is_known(
+    letter: Path,
+) -> None:
+    offer = joining.read_offer(letter)
+    assert public(OFFICER) in " ".join(offer.words())
+    assert joining.read_offer(letter, public(OFFICER).upper()).policy == offer.policy
+    with pytest.raises(PolicyError, match="officer"):
+        joining.read_offer(letter, public(SERVER))
 
 
 @pytest.mark.parametrize("change", [b"", b"{}", b"not an invitation", b'{"format":"another"}'])
@@ -197,3 +236,14 @@ def test_keeper_waits_for_the_owners_command_and_then_gives_up(home: Path) -> No
     with Device.open(home), pytest.raises(StoreLocked):
         door.abort("run/1/token")
     assert sum(waits) == pytest.approx(5.0, abs=0.2)
+
+
+def test_door_finds_the_commitment_of_a_run_whose_name_has_a_slash(home: Path) -> None:
+    """A run is named by who signs its policy; every charge would be lost on a name like this."""
+    receipt = Receipt(
+        seq=1, prev="", act=1, created_at=0, status="prepared", kind="update-upload",
+        run="autumn/26", round=3, commitment="ab" * 32,
+    )  # fmt: skip
+    door = DeviceDoor(home)
+    door.act = lambda find: find(SimpleNamespace(chain=lambda: (receipt,)))  # type: ignore[method-assign,assignment]
+    assert door.commitment("autumn/26/3/token") == "ab" * 32

@@ -12,7 +12,9 @@ from client.device import Device
 from client.receipts import START, Chain, Receipt, commitment_fields
 from shared.errors import DataError, VerificationError
 from shared.ledger.records import receipt_commitment
-from tests.client.made_store import joined, question, view
+from shared.privacy.canonical import digest, parse
+from shared.privacy.policy import RoundConfig
+from tests.client.made_store import SERVER, joined, question, view
 from tests.shared.ledger.made import KEY, forge, history, write
 
 PUBLIC = KEY.public_key().public_bytes_raw().hex()
@@ -87,21 +89,31 @@ def commitments(device: Device) -> list[str]:
     return [receipt.commitment for receipt in device.receipts()]
 
 
-def ledger(folder: Path, receipts: dict[int, list[str]]) -> list[tuple[str, dict]]:
-    """A ledger whose rounds list these commitments."""
+def ledger(
+    device: Device, receipts: dict[int, list[str]], **told: object
+) -> list[tuple[str, dict]]:
+    """The server's ledger, whose first round is the device's and whose rounds list these."""
+    first = parse(RoundConfig, question(len(device.catalogue), 1).payload)
+    mechanism = first.mechanism
+    asked = {"config": digest(first), "model": first.model_hash, "rho": str(mechanism.rho)}
     steps = history(4)
-    return [
-        (kind, {**body, "receipts": sorted(receipts.get(body["round"], []))})
-        if kind == "round_close"
-        else (kind, body)
-        for kind, body in steps
-    ]
+    for at, (kind, body) in enumerate(steps):
+        changes: dict[str, object] = {}
+        if kind == "run_open":
+            changes = {"key": SERVER.public_key().public_bytes_raw().hex(), "model": "00" * 32}
+        if kind == "round_open" and body["round"] == 1:
+            changes = {**vars(mechanism), **asked, **told}
+        if kind == "round_close":
+            changes = {"receipts": sorted(receipts.get(body["round"], []))}
+            changes |= {"survivors": 500} if body["round"] == 1 else {}
+        steps[at] = kind, body | changes
+    return steps
 
 
 def test_receipts_are_found_in_the_rounds_of_a_ledger(answered: Device, tmp_path: Path) -> None:
     first = commitments(answered)[0]
-    steps = ledger(tmp_path, {1: [first, "aa" * 32]})
-    write(tmp_path / "ledger", steps)
+    steps = ledger(answered, {1: [first, "aa" * 32]})
+    write(tmp_path / "ledger", steps, SERVER)
     verdict = answered.verify(tmp_path / "ledger")
     assert (verdict.closed, verdict.open) == (1, 2)
 
@@ -109,13 +121,32 @@ def test_receipts_are_found_in_the_rounds_of_a_ledger(answered: Device, tmp_path
 def test_receipt_in_another_round_is_a_fault(answered: Device, tmp_path: Path) -> None:
     first = commitments(answered)[0]
     for name, where in (("other", {2: [first]}), ("twice", {1: [first], 3: [first]})):
-        forge(tmp_path / name, ledger(tmp_path, where))
-        with pytest.raises(VerificationError):
+        forge(tmp_path / name, ledger(answered, where), SERVER)
+        with pytest.raises(VerificationError, match="one closed round"):
             answered.verify(tmp_path / name)
 
 
+def test_receipt_of_another_question_than_the_ledger_tells_is_a_fault(
+    answered: Device, tmp_path: Path
+) -> None:
+    first = commitments(answered)[0]
+    write(tmp_path / "a", ledger(answered, {1: [first]}, config="ab" * 32), SERVER)
+    with pytest.raises(VerificationError, match="another question"):
+        answered.verify(tmp_path / "a")
+
+
+def test_ledger_that_another_key_signed_is_not_the_operators(
+    answered: Device, tmp_path: Path
+) -> None:
+    steps = ledger(answered, {1: commitments(answered)[:1]})
+    steps[0][1]["key"] = KEY.public_key().public_bytes_raw().hex()
+    write(tmp_path / "ledger", steps, KEY)
+    with pytest.raises(VerificationError, match="key of the server"):
+        answered.verify(tmp_path / "ledger")
+
+
 def test_ledger_that_does_not_verify_proves_nothing(answered: Device, tmp_path: Path) -> None:
-    folder = write(tmp_path / "ledger", ledger(tmp_path, {1: commitments(answered)[:1]}))
+    folder = write(tmp_path / "ledger", ledger(answered, {1: commitments(answered)[:1]}), SERVER)
     records = folder / "records.jsonl"
     records.write_bytes(records.read_bytes().replace(b'"survivors":943', b'"survivors":944', 1))
     with pytest.raises(VerificationError):
@@ -128,7 +159,7 @@ def test_receipts_can_be_handed_to_an_auditor(answered: Device, tmp_path: Path) 
     from shared.ledger.replay import replay
 
     receipt = answered.receipts()[0]
-    folder = write(tmp_path / "ledger", ledger(tmp_path, {1: [receipt.commitment]}))
+    folder = write(tmp_path / "ledger", ledger(answered, {1: [receipt.commitment]}), SERVER)
     line = {"salt": receipt.salt, "fields": commitment_fields(receipt)}
     (tmp_path / "mine.jsonl").write_bytes(canonical(line) + b"\n")
     assert replay(folder, receipts=tmp_path / "mine.jsonl").receipts == 1

@@ -13,6 +13,7 @@ from client.app import app, move_in, move_out, read, wrap
 from client.fleet import NodeRefused, Stopping
 from client.run import Beat, Resident
 from shared import wire
+from shared.errors import NetworkError
 
 QUESTION = wire.Question("run", 1, "share", 0, b"question")
 BEAT = Beat(answer_after_s=2.0, slow_s=15.0, fast_s=0.5, round_s=100.0, heartbeat_s=30.0)
@@ -49,6 +50,7 @@ class Line:
     clock: Clock
     waiting: list[wire.Message] = field(default_factory=list)
     sent: list[tuple[float, wire.Message]] = field(default_factory=list)
+    stamps: list[tuple[float, float]] = field(default_factory=list)
     heartbeats: list[float] = field(default_factory=list)
     refusals: int = 0
     closed: bool = False
@@ -65,9 +67,12 @@ class Line:
     def receive(self) -> Message | None:
         if not self.waiting:
             return None
-        return received(wrap(self.waiting.pop(0)))
+        message = received(wrap(self.waiting.pop(0)))
+        self.stamps.append((message.metadata.created_at, message.metadata.ttl))
+        return message
 
     def send(self, reply: Message) -> None:
+        self.stamps.append((reply.metadata.created_at, reply.metadata.ttl))
         self.sent.append((self.clock(), read(reply)))
 
     def heartbeat(self) -> None:
@@ -83,6 +88,7 @@ class Rounds:
 
     clock: Clock
     work_s: float = 0.0
+    book_s: float = 0.0
     since: float = 0.0
     dropped: int = 0
     noted: list[wire.Message] = field(default_factory=list)
@@ -93,9 +99,11 @@ class Rounds:
         return wire.Answer("run", 1, "share", 0, b"answer")
 
     def delivered(self, reply: wire.Message) -> None:
+        self.clock.now += self.book_s
         self.noted.append(reply)
 
     def drop(self) -> None:
+        self.clock.now += self.book_s
         self.dropped += 1
 
 
@@ -128,12 +136,45 @@ def test_an_answer_leaves_at_the_same_instant_whatever_it_took(work_s: float) ->
     assert rounds.noted
 
 
+def test_an_answer_does_not_say_when_it_was_made() -> None:
+    """Flower stamps a reply once it is computed; that instant would tell how much was rated."""
+    clock = Clock()
+    line, rounds = Line(clock, [QUESTION]), Rounds(clock)
+    step(made(line, rounds, clock), rounds)
+    assert line.stamps[1] == line.stamps[0]
+
+
+def test_an_answer_of_which_a_part_may_have_left_is_booked_as_sent() -> None:
+    clock = Clock()
+    line, rounds = Line(clock, [QUESTION]), Rounds(clock)
+
+    def send(reply: Message) -> None:
+        raise NetworkError("half of it is there.")
+
+    line.send = send  # type: ignore[method-assign]
+    with pytest.raises(NetworkError):
+        step(made(line, rounds, clock), rounds)
+    assert rounds.noted
+
+
 def test_an_answer_that_is_late_never_leaves() -> None:
     clock = Clock()
     line, rounds = Line(clock, [QUESTION]), Rounds(clock, 2.01)
     assert step(made(line, rounds, clock), rounds)
     assert line.sent == []
     assert rounds.dropped == 1
+
+
+@pytest.mark.parametrize("work_s", [0.3, 2.2])
+def test_the_next_look_is_at_the_same_instant_whatever_the_booking_took(work_s: float) -> None:
+    """To seal a receipt takes as long as the last answer is long, and so as the owner rated."""
+    looks = set()
+    for book_s in (0.0, 0.01, 0.2):
+        clock = Clock()
+        line, rounds = Line(clock, [QUESTION]), Rounds(clock, work_s, book_s)
+        step(made(line, rounds, clock), rounds)
+        looks.add(round(clock.now, 9))
+    assert len(looks) == 1
 
 
 def test_a_device_that_is_not_free_takes_no_message() -> None:

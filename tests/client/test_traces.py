@@ -21,6 +21,7 @@ import pytest
 from client.device import Device
 from client.encoder import load_encoder
 from shared.catalogue import save_catalogue
+from shared.errors import DataError, Refusal
 from shared.features import build_catalogue, item_text
 from simulation.dataset import Dataset
 from tests.client.made_store import MARKERS, joined, question, view
@@ -206,3 +207,21 @@ def test_forgotten_seal_is_overwritten_on_disk(device: Device) -> None:
     assert any(sealed in path.read_bytes() for path in device.folder.iterdir())
     device.forget(1)
     assert not any(sealed in path.read_bytes() for path in device.folder.iterdir())
+
+
+def test_forgetting_takes_the_event_out_of_the_last_answer_too(device: Device) -> None:
+    """The vector before the noise, and its own share of noise, are derived from the rating."""
+    device.rate(1, 5)
+    items = len(device.catalogue)
+    config, asked = question(items), view(items)
+    joined(device).answer(config, asked, "s", now=2000)
+    device.forget(1)
+    (outbox,) = device._store.table("outbox")
+    assert outbox["vector"] is None
+    assert outbox["residues"] == ""
+    assert device.preview().kind == "example"
+    with pytest.raises(DataError):
+        device.preview(last=True)
+    assert isinstance(device.answer(config, asked, "s", now=3000), Refusal)
+    device.sent("s", 10)
+    device.verify()

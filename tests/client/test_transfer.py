@@ -216,6 +216,16 @@ def _unlink_but(real, name: str):
     return unlink
 
 
+def test_erase_takes_what_taking_part_left_behind(lived: Device) -> None:
+    """Public files and Flower's folder say which federation this was, and when it was asked."""
+    for name in ("files/" + "ab" * 32, "flower/log", ".custody.json.abc", ".model.safetensors.x"):
+        path = lived.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"directory")
+    lived.erase()
+    assert not lived.folder.exists()
+
+
 def test_erase_leaves_the_files_of_others(lived: Device) -> None:
     (lived.folder / "letter.txt").write_text("mine")
     lived.erase()

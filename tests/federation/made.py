@@ -82,6 +82,7 @@ class PaperDoor:
         self.uploads: list[str] = []
         self.aborted: list[str] = []
         self.refusals: list[str] = []
+        self.paused = False
         self.now_s = 1_000_000
         self.model = b""
         self.released: dict[int, np.ndarray] = {}
@@ -101,6 +102,9 @@ class PaperDoor:
 
     def refuse(self, config: Signed, why: str) -> None:
         self.refusals.append(why)
+
+    def closed(self) -> Refusal | None:
+        return Refusal("paused") if self.paused else None
 
     def catalogue(self) -> Catalogue:
         raise AssertionError("no view here names a catalogue")

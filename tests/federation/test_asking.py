@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounds without a network: the algorithm, the door, secure sums, the ledger, and every crash."""
 
+import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +18,14 @@ from server.training import train
 from shared import wire
 from shared.catalogue import Catalogue
 from shared.config import RunConfig
-from shared.errors import BudgetExceeded, CohortTooSmall
+from shared.errors import BudgetExceeded, CohortTooSmall, Refusal, StoreLocked
 from shared.ledger.replay import replay
 from shared.model.file import load_model, save_model
 from shared.model.history import History
-from shared.model.view import ItemSumsView
+from shared.model.released import SharedModel
+from shared.model.view import ItemSumsView, PriorView, View
+from shared.privacy.canonical import Signed
+from shared.privacy.door import Contribution
 from shared.privacy.policy import Policy
 from tests.federation.made import (
     Died,
@@ -264,6 +269,16 @@ def test_no_message_is_longer_for_who_rated_more(town: Town) -> None:
     assert all(len(found) == 1 for found in sizes.values())
 
 
+def test_devices_refuse_a_question_that_comes_with_anothers_view(town: Town) -> None:
+    """The receipt names one question; the vector answers the one that the view asks."""
+    other = PriorView(SharedModel.before_any_release(town.catalogue).tower, np.eye(3), 0)
+    with town.server() as server, pytest.raises((BudgetExceeded, CohortTooSmall)):
+        server.ask(town.plan["item_sums"], 1, other)
+    reasons = {r.reason for _, _, r in town.village.said if isinstance(r, wire.Refused)}
+    assert reasons == {"policy refused"}
+    assert all(not door.charges for door in town.village.doors.values())
+
+
 def change(
     village: Village, action: str, alter: Callable[[wire.Message], wire.Message]
 ) -> Callable[..., Iterator[tuple[bytes, wire.Message]]]:
@@ -288,6 +303,8 @@ def change(
         ("advertise", {"directory": "0" * 64}, "not ready"),
         ("share", {"body": b"short"}, "protocol refused"),
         ("mask", {"body": bytes(200)}, "protocol refused"),
+        ("mask", {"stage": "consent"}, "protocol refused"),
+        ("share", {"stage": "mask"}, "protocol refused"),
         ("consent", {"round": 9}, "not ready"),
         ("unmask", {"run": "another"}, "policy refused"),
     ],
@@ -305,3 +322,141 @@ def test_devices_refuse_a_changed_question(
     refused = [r for _, at, r in town.village.said if at == stage]
     assert refused
     assert all(isinstance(r, wire.Refused) and r.reason == reason for r in refused)
+
+
+def test_a_pause_stops_a_round_that_is_under_way(town: Town) -> None:
+    lost = min(town.village.doors)
+    door = town.village.doors[lost]
+
+    def pause(name: bytes, stage: str, number: int) -> bool:
+        door.paused = stage == "mask" and number == 1
+        return False
+
+    town.village.silent = pause
+    with town.server() as server:
+        server.ask(town.plan["item_sums"], 1, ItemSumsView(len(town.catalogue)))
+    said = {at: reply for name, at, reply in town.village.said if name == lost}
+    assert said["mask"] == wire.Refused(town.policy.run, 1, "mask", 0, "paused")
+    assert "consent" not in said
+    assert door.uploads == []
+    assert len(door.aborted) == 1
+
+
+def test_a_charge_that_cannot_be_answered_with_is_booked_as_unused(town: Town) -> None:
+    """The owner's own command may hold the store just after the charge."""
+    door = town.village.doors[min(town.village.doors)]
+
+    def busy(session: str) -> str:
+        raise StoreLocked("another command has it.")
+
+    door.commitment = busy  # type: ignore[method-assign]
+    with town.server() as server:
+        server.ask(town.plan["item_sums"], 1, ItemSumsView(len(town.catalogue)))
+    assert len(door.charges) == len(door.aborted) == 1
+
+
+def test_an_older_opening_does_not_end_the_round_under_way(town: Town) -> None:
+    old: list[wire.Message] = []
+    honest = town.village.ask
+
+    def ask(action: str, questions: dict[bytes, wire.Message], deadline_s: float):  # type: ignore[no-untyped-def]
+        if action == "train.advertise":
+            old.append(next(iter(questions.values())))
+        if action == "train.mask" and len(old) == 2:
+            for rounds in town.village.rounds.values():
+                assert rounds.handle(old[0]).reason == "round refused"  # type: ignore[union-attr]
+        return honest(action, questions, deadline_s)
+
+    town.village.ask = ask  # type: ignore[method-assign,assignment]
+    live(town)
+    assert len(old) > 1
+    assert all(not door.aborted for door in town.village.doors.values())
+
+
+def spoiled(town: Town, alter: Callable[[wire.Message], wire.Message]) -> None:
+    """Let one device be a stranger's: what it says is changed on the way."""
+    honest, bad = town.village.ask, min(town.village.doors)
+
+    def ask(action: str, questions: dict[bytes, wire.Message], deadline_s: float):  # type: ignore[no-untyped-def]
+        for name, reply in honest(action, questions, deadline_s):
+            yield name, alter(reply) if name == bad else reply
+
+    town.village.ask = ask  # type: ignore[method-assign,assignment]
+
+
+def test_a_receipt_that_is_no_hash_costs_its_device_alone(town: Town) -> None:
+    spoiled(town, lambda r: replace(r, receipt="x") if isinstance(r, wire.Advert) else r)
+    live(town)
+    found = replay(town.folder / "ledger")
+    assert (found.book.released, found.book.discarded) == (town.rounds, 0)
+    assert found.book.survivors_min == USERS - 1
+
+
+def test_a_receipt_of_another_device_is_not_entered_again(town: Town) -> None:
+    first: list[str] = []
+
+    def repeat(reply: wire.Message) -> wire.Message:
+        if not isinstance(reply, wire.Advert):
+            return reply
+        others = [d.charges[0][2] for n, d in town.village.doors.items() if n != bad and d.charges]
+        first[:] = first or others[:1]
+        return replace(reply, receipt=first[0]) if reply.round > 1 else reply
+
+    bad = min(town.village.doors)
+    spoiled(town, repeat)
+    live(town)
+    text = (town.folder / "ledger" / "records.jsonl").read_text()
+    assert text.count(first[0]) == 1
+
+
+def test_rounds_keep_the_policys_distance_after_a_discarded_one_and_a_restart(town: Town) -> None:
+    waits: list[float] = []
+    apart = replace(town.policy.floor, min_separation_s=3600)
+    town.policy = replace(town.policy, floor=apart)
+    town.village = settle(
+        [door.own for door in town.village.doors.values()],
+        town.policy,
+        Files(town.folder / "files").fetch,
+    )
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        for file in (town.folder / "rounds").glob("*/*"):
+            os.utime(file, (file.stat().st_atime, file.stat().st_mtime - seconds))
+        for door in town.village.doors.values():
+            door.now_s += math.ceil(seconds)
+
+    def live_slowly() -> None:
+        with town.server() as server:
+            slow = replace(server, pace=replace(server.pace, between_s=3600), sleep=sleep)
+            train(town.catalogue, town.plan, slow.ask)
+
+    few = set(sorted(town.village.doors)[:3])
+    town.village.silent = lambda name, stage, number: (
+        number == 1 and stage == "mask" and name in few
+    )
+    town.village.crash = lambda stage, number: stage == "advertise" and number == 3
+    with pytest.raises(Died):
+        live_slowly()
+    town.village.crash = lambda stage, number: False
+    live_slowly()
+    found = replay(town.folder / "ledger")
+    assert (found.book.rounds, found.book.discarded) == (town.rounds + 1, 1)
+    assert len(waits) == town.rounds
+
+
+def test_a_sum_that_no_honest_devices_can_give_is_discarded(town: Town) -> None:
+    door = town.village.doors[min(town.village.doors)]
+    honest = door.answer
+
+    def loud(config: Signed, view: View, session: str) -> Contribution | Refusal:
+        given = honest(config, view, session)
+        if isinstance(given, Contribution) and len(door.charges) == 1:
+            return Contribution(np.full_like(given.residues, 2**30))
+        return given
+
+    door.answer = loud  # type: ignore[method-assign]
+    live(town)
+    found = replay(town.folder / "ledger")
+    assert (found.book.released, found.book.discarded) == (town.rounds, 1)
+    assert next(iter(RoundShelf(town.folder / "rounds"))).why == "sum too large"

@@ -68,6 +68,16 @@ def test_init_writes_a_folder_that_its_owner_alone_reads(folder: Path) -> None:
     )
 
 
+def test_init_shuts_an_empty_folder_that_was_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "there"
+    path.mkdir(mode=0o755)
+    words = ("--operator", "Example Org", "--address", ADDRESS, "--users", 30)
+    run(capsys, "server", "init", path, *words)
+    assert path.stat().st_mode & 0o077 == 0
+
+
 def test_init_overwrites_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (folder / "keys" / "server.pem").read_bytes()
     words = ("--operator", "Another", "--address", ADDRESS, "--users", 30)
@@ -81,6 +91,24 @@ def test_policy_check_says_both_figures(ready: Path, capsys: pytest.CaptureFixtu
     assert "makes up all other devices" in said
     assert "Signed." in said
     assert "DEMO" not in said
+
+
+def test_an_officer_checks_and_signs_the_file_that_is_named(
+    ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a policy that is signed lies another, and that one is meant."""
+    other = ready / "policy-next.json"
+    other.write_bytes((ready / "policy.json").read_bytes().replace(b'"users":30', b'"users":29'))
+    said = run(capsys, "server", "policy", "check", other)
+    assert "29 devices" in said
+    assert "Not signed." in said
+    key = ("--key", tmp_path / "officer.pem")
+    run(capsys, "server", "policy", "sign", other, *key)
+    assert "Signed." in run(capsys, "server", "policy", "check", other)
+    for name in ("policy.json", "policy-next.json"):  # each signature is of its own file
+        assert "Signed." in run(capsys, "server", "policy", "check", ready / name)
+    other.with_suffix(".sig").write_bytes((ready / "policy.sig").read_bytes())
+    assert "signed by the officer" in run(capsys, "server", "policy", "check", other, code=12)
 
 
 def test_policy_that_was_changed_after_signing_is_refused(
@@ -153,6 +181,17 @@ def test_backup_holds_keys_policy_and_seats(
         names = archive.getnames()
     assert {"keys/server.pem", "policy.json", "policy.sig", "config.toml"} <= set(names)
     assert any(name.endswith("invited.json") for name in names)
+
+
+def test_backup_into_its_own_folder_leaves_itself_out(
+    ready: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ready / "backup.tar.gz"
+    run(capsys, "server", "backup", ready, out)
+    with tarfile.open(out) as archive:
+        names = archive.getnames()
+    assert "policy.sig" in names
+    assert out.name not in names
 
 
 def test_a_folder_that_is_none_is_refused(

@@ -3,15 +3,12 @@
 
 import numpy as np
 import pytest
-from safetensors.numpy import load, save
 
 from server.optimiser import (
     AdamSettings,
     initial_state,
     network_step,
     signal_share,
-    state_from_arrays,
-    state_to_arrays,
 )
 from shared.errors import DataError
 from shared.gradients import NetworkTrunk, user_gradients
@@ -54,30 +51,12 @@ def test_network_step_averages_from_the_first_iterate() -> None:
     np.testing.assert_array_equal(state.average, state.parameters)
 
 
-def test_network_step_resumes_to_the_same_bits() -> None:
-    rng = np.random.default_rng(0)
-    state = network_step(initial_state(rng.standard_normal(5)), rng.standard_normal(5), 3, SETTINGS)
-    resumed = state_from_arrays(load(save(state_to_arrays(state))))
-    gradient = rng.standard_normal(5)
-    straight = network_step(state, gradient, 3, SETTINGS)
-    again = network_step(resumed, gradient, 3, SETTINGS)
-    np.testing.assert_array_equal(straight.average, again.average)
-    assert again.rounds == 2
-
-
 @pytest.mark.parametrize(
     ("total", "survivors"), [(np.ones(3), 1), (np.ones(2), 0), (np.array([np.nan, 1]), 1)]
 )
 def test_network_step_refuses_unusable_sum(total: np.ndarray, survivors: int) -> None:
     with pytest.raises(DataError):
         network_step(initial_state(np.zeros(2)), total, survivors, SETTINGS)
-
-
-def test_state_from_arrays_refuses_missing_array() -> None:
-    arrays = state_to_arrays(initial_state(np.zeros(2)))
-    del arrays["second"]
-    with pytest.raises(DataError):
-        state_from_arrays(arrays)
 
 
 SHAPE = NetworkShape(factors=2, profile=4, features=4)

@@ -44,7 +44,7 @@ def test_doctor_json_says_each_check(capsys, monkeypatch):
     monkeypatch.setattr(doctor, "examine", lambda: [doctor.Check("python", True, "3.11")])
     code, out, err = run(capsys, "doctor", "--format", "json")
     assert (code, err) == (0, "")
-    expected = {"name": "python", "ok": True, "detail": "3.11", "hint": ""}
+    expected = {"name": "python", "ok": True, "detail": "3.11", "hint": "", "state": "ok"}
     assert json.loads(out) == {"ok": True, "checks": [expected]}
 
 

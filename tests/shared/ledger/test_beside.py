@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import UsageError
 from shared.ledger import beside, chain, replay
+from shared.ledger.checkpoint import public_hex
 from shared.ledger.records import LedgerFault
 from tests.shared.ledger import made
 
@@ -99,6 +100,12 @@ def test_keyed_hash_of_a_model_is_not_compared(tmp_path):
 
 
 FLOOR = {"rho_cap": "2/1", "participations_max": 1000}
+PROMISED = FLOOR | {
+    "rho_round_max": "1/1",
+    "min_noise_shares": 849,
+    "min_survivors_above": "2/3",
+    "trusts": ["distributed"],
+}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +125,13 @@ FLOOR = {"rho_cap": "2/1", "participations_max": 1000}
         ({"floor": FLOOR | {"participations_max": 999}}, "participations_max"),
         ({"queries": ["item_sums"]}, "query"),
         ({"releases": [{"query": "item_sums"}]}, "query"),
+        ({"floor": PROMISED, "server_key": public_hex(made.KEY)}, None),
+        ({"server_key": "00" * 32}, "key"),
+        ({"floor": PROMISED | {"trusts": ["local"]}}, "trust"),
+        ({"floor": PROMISED | {"rho_round_max": "1/100000"}}, "rho"),
+        ({"floor": PROMISED | {"min_noise_shares": 850}}, "min_survivors"),
+        ({"floor": PROMISED | {"min_survivors_above": "91/100"}}, "min_survivors"),
+        ({"floor": PROMISED | {"min_survivors_above": "most"}}, "min_survivors"),
     ],
 )
 def test_ledger_keeps_to_what_its_policy_states(tmp_path, stated, field):

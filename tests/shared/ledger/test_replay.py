@@ -388,11 +388,30 @@ def test_pinned_key_refuses_a_ledger_of_another_keeper(ledger):
         replay.replay(ledger, key="00" * 32)
 
 
-def test_receipts_must_stand_in_exactly_one_closed_round(tmp_path):
-    fields = {"run": "r", "round": 2, "query": "trunk_items", "config": "c", "model": "m"}
-    fields |= {"rho": "1", "seq": 5}
-    name = records.receipt_commitment(bytes(32), fields)
+def opening_fields(steps, **changes):
+    """What a device that answered round 2 was asked, as its receipt commits to it."""
+    opened = steps[3][1]
+    fields = {name: opened[name] for name in ("round", "query", "config", "model", "rho")}
+    return fields | {"run": steps[0][1]["run"], "seq": 5} | changes
+
+
+@pytest.mark.parametrize("field", ["config", "model", "rho", "query"])
+def test_a_receipt_of_another_question_than_the_ledger_tells_is_refused(tmp_path, field):
+    """A server that asks one thing of devices and writes another into the book."""
     steps = made.history(3)
+    fields = opening_fields(steps, **{field: "another"})
+    name = records.receipt_commitment(bytes(32), fields)
+    folder = made.write(tmp_path / "one", _with(steps, 4, receipts=[name]))
+    handed = tmp_path / "receipts.jsonl"
+    handed.write_bytes(records.canonical({"salt": "00" * 32, "fields": fields}) + b"\n")
+    with pytest.raises(LedgerFault, match=field):
+        replay.replay(folder, receipts=handed)
+
+
+def test_receipts_must_stand_in_exactly_one_closed_round(tmp_path):
+    steps = made.history(3)
+    fields = opening_fields(steps)
+    name = records.receipt_commitment(bytes(32), fields)
     folder = made.write(tmp_path / "one", _with(steps, 4, receipts=[name]))
     handed = tmp_path / "receipts.jsonl"
     handed.write_bytes(records.canonical({"salt": "00" * 32, "fields": fields}) + b"\n")

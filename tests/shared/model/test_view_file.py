@@ -111,3 +111,12 @@ def test_view_file_refuses_another_catalogue(catalogue: Catalogue) -> None:
     for held in (None, lambda: other):
         with pytest.raises(DataError, match="a public view must be"):
             load_view(data, held)
+
+
+def test_view_file_refuses_steps_that_would_keep_a_device_busy_for_ever() -> None:
+    data, marked = save_view(views()[4]), b'local_steps\\":1'
+    assert marked in data
+    with pytest.raises(DataError, match="local steps"):
+        load_view(data.replace(marked, marked[:-1] + b"0"))
+    with pytest.raises(DataError, match="local steps"):
+        NetworkView(**{**vars(views()[4]), "local_steps": 10**9})

@@ -70,6 +70,11 @@ REFUSED = [
         CohortTooSmall,
     ),
     (replace(CONFIG, mechanism=replace(MECHANISM, min_survivors=66)), STATE, CohortTooSmall),
+    (
+        replace(CONFIG, mechanism=replace(MECHANISM, cohort_size=944, min_survivors=900)),
+        STATE,
+        Refusal,
+    ),
     (CONFIG, replace(ask().state, last_time_s=-1000), Refusal),
     (CONFIG, replace(STATE, last_time_s=-59), Refusal),
     (CONFIG, replace(STATE, last_time_s=1), Refusal),
@@ -86,6 +91,15 @@ def test_authorise_refuses_with_three_lines(config, state, kind):
     assert isinstance(refusal, kind)
     assert [w.split(":")[0] for w in refusal.message.splitlines()] == ["requested", "remaining"]
     assert refusal.hint
+
+
+def test_no_charge_counts_on_more_shares_of_noise_than_the_policy_has_devices():
+    """no charge counts on more shares of noise than the policy has devices."""
+    for users, most in ((100, 100), (99, 0)):
+        verdict = decide(FLOOR, STATE, replace(POLICY, users=users), CONFIG, 0)
+        shares = verdict.config.mechanism.noise_shares if isinstance(verdict, Charge) else 0
+        assert shares <= min(most, users)
+        assert isinstance(verdict, Charge) == (users >= CONFIG.mechanism.cohort_size)
 
 
 @pytest.mark.parametrize("which", ["policy", "round"])
@@ -139,6 +153,9 @@ def hostile_mechanism(rng: np.random.Generator) -> dict[str, object]:
     return fields
 
 
+LARGE = replace(POLICY, users=1000)
+
+
 def attack(count: int, seed: int) -> int:
     """Send random configurations, keep every charge, and check the floor after each."""
     rng, state, accepted = np.random.default_rng(seed), STATE, 0
@@ -152,7 +169,7 @@ def attack(count: int, seed: int) -> int:
             )
         except DataError:
             continue
-        verdict = decide(FLOOR, state, POLICY, config, int(rng.integers(0, 100 * step + 1)))
+        verdict = decide(FLOOR, state, LARGE, config, int(rng.integers(0, 100 * step + 1)))
         if isinstance(verdict, Refusal):
             continue
         accepted += 1
@@ -161,7 +178,7 @@ def attack(count: int, seed: int) -> int:
         assert m.rho <= FLOOR.rho_round_max
         assert m.trust in FLOOR.trusts
         assert m.sigma2 >= 25
-        assert m.cohort_size <= 1000
+        assert m.cohort_size <= LARGE.users
         assert m.trust == "central" or m.noise_shares >= 16
         assert 3 * m.min_survivors > 2 * m.cohort_size
         assert verdict.state.last_rounds != state.last_rounds

@@ -43,7 +43,11 @@ def test_policy_allows_the_ends_of_its_range_of_users():
 def test_abort_keeps_those_of_seven_days():
     week = 7 * 24 * 3600
     state = replace(STATE, aborts_s=(99, 100, 101, 100 + week, 101 + week))
-    assert abort(state, 100 + week).aborts_s == (101, 100 + week, 100 + week)
+    assert abort(state, 100 + week).aborts_s == (101, *(100 + week,) * 3)
+
+
+def test_abort_keeps_those_that_a_clock_put_back_makes_future():
+    assert abort(replace(STATE, aborts_s=(900, 1000)), 500).aborts_s == (500, 500, 500)
 
 
 @pytest.mark.parametrize(
