@@ -14,6 +14,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,6 +43,8 @@ DEVICES_MAX = 300
 """Virtual devices that one process answers for in bearable time, see docs/log.md."""
 STAGE_S = 600.0
 """How long a stage is waited for: virtual devices answer one after the other."""
+NODES_S = 120
+"""How long Flower may take to make its nodes."""
 RAY = {"num_cpus": 1, "include_dashboard": False}
 Say = Callable[[str], None]
 
@@ -139,7 +142,7 @@ def serve(grid, context, place: Path) -> None:  # type: ignore[no-untyped-def]
     from simulation.virtual import node_file
 
     folder = OperatorFolder(place / "operator")
-    nodes = list(grid.get_nodes())
+    nodes = settled(grid, folder.config.users)
     for node, invitation in zip(nodes, enrolment.invite(folder, len(nodes)), strict=True):
         key = spelled(node.public_key)  # the engine's nodes have no key; their number stands in
         Seat(folder.path / "devices" / invitation.id).write("invited", {"transport_key": key})
@@ -147,6 +150,30 @@ def serve(grid, context, place: Path) -> None:  # type: ignore[no-untyped-def]
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(write_invitation(replace(invitation, transport_key=key)))
     app(grid, replace(context, run_config={**context.run_config, "folder": str(folder.path)}))
+
+
+def settled(grid, count: int = 0) -> list:  # type: ignore[no-untyped-def, type-arg]
+    """Return Flower's nodes once all are there: the ServerApp starts while they are being made.
+
+    Args:
+        grid: Flower's.
+        count: How many there must be; 0 where only Flower knows, who then has no more to come for
+            a second.
+
+    Raises:
+        EnvironmentFault: They do not come.
+    """
+    before = -1
+    for _ in range(NODES_S):
+        nodes = list(grid.get_nodes())
+        if len(nodes) == (count or before) and nodes:
+            return nodes
+        before = len(nodes)
+        time.sleep(1.0)
+    raise EnvironmentFault(
+        f"Flower's simulation engine must make {count or 'its'} nodes in {NODES_S} s, and did not.",
+        hint="is the machine busy? Take fewer devices.",
+    )
 
 
 def simulate_flower(place: Path, devices: int) -> None:

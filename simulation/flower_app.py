@@ -26,7 +26,7 @@ from simulation.baselines import UserMean
 from simulation.dataset import Dataset
 from simulation.devices import DevicePredictor, devices_of
 from simulation.evaluate import evaluate
-from simulation.flower import deployment, found, serve, told
+from simulation.flower import deployment, found, serve, settled, told
 from simulation.splits import Split, split
 from simulation.village import village
 from simulation.virtual import VirtualDevices, place_of
@@ -51,7 +51,7 @@ def main(grid: Grid, context: Context) -> None:
 
 def run(grid: Grid, context: Context, place: Path, say: Callable[[str], None]) -> list[str]:
     """Run the federation; return the lines of its result."""
-    nodes, chosen = len(list(grid.get_nodes())), context.run_config
+    nodes, chosen = len(settled(grid)), context.run_config
     if nodes < NODES_MIN:
         raise UsageError(
             f"a federation must have at least {NODES_MIN} nodes, got {nodes}.",

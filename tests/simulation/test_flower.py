@@ -16,7 +16,7 @@ from shared.config import RunConfig
 from shared.errors import EnvironmentFault, UsageError
 from shared.flower import FLOWER_QUIET
 from simulation.cli import simulate as command
-from simulation.flower import DEVICES_MAX, as_deployed, check_ray, deployment
+from simulation.flower import DEVICES_MAX, as_deployed, check_ray, deployment, settled
 from simulation.run import simulate
 from simulation.runs import read_result
 
@@ -67,6 +67,28 @@ def test_plan_of_a_simulation_is_the_plan_of_its_deployment() -> None:
         asked.noise_multiplier,
         asked.target_delta,
     )
+
+
+class SlowGrid:
+    """Nodes come one by one."""
+
+    def __init__(self, last: int) -> None:
+        self.last, self.here = last, 0
+
+    def get_nodes(self) -> range:
+        self.here = min(self.here + 1, self.last)
+        return range(self.here)
+
+
+@pytest.mark.parametrize("count", [3, 0])
+def test_server_waits_until_all_nodes_are_there(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+    assert len(settled(SlowGrid(3), count)) == 3
+    with pytest.raises(EnvironmentFault, match="nodes"):
+        settled(SlowGrid(3), 4)
 
 
 def test_engine_ray_is_reserved() -> None:
