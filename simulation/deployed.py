@@ -135,7 +135,7 @@ def found(  # type: ignore[no-untyped-def]
         "dropout": 0.1 if devices >= 20 else 0.35,
         "min_separation_s": 0,
         "answer_after_ms": delay_ms,
-        "stage_s": 30.0,
+        "stage_s": max(12.0, 15 * delay_ms / 1000),
         "gather_s": WAIT_S,
     }
     config = Deployment(**{**made, **choices})

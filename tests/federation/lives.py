@@ -146,7 +146,7 @@ def live(
     """
     rng = np.random.default_rng(seed)
     quiet_flower(place / "flower")
-    dataset, street = found(place, users, 500, Times(), **choices)
+    dataset, street = found(place, users, 500, Times(), **{"stage_s": 30.0, **choices})
     life = Life(street, dataset)
     invitations = list(enrolment.invite(life.folder, users))
     with Server(street.operator) as server, life.traffic.recorded(), _released(life):
