@@ -19,6 +19,7 @@ from pathlib import Path
 
 from client.device import Device
 from server.start import children
+from simulation import deployed
 from simulation.deployed import Street, deploy
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -79,6 +80,7 @@ def measure(devices: int, root: Path) -> dict[str, object]:
     """Run one federation to its release and return its figures."""
     operator = root / "operator"
     watch = Watch(operator)
+    deployed.WAIT_S = 3600.0  # a large federation takes its time
     deploy(root, devices, kill=False)
     watch.stop()
     rounds = sorted((operator / "rounds").iterdir())
