@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from client.training import Answer
+from server.measuring import released_figures
 from server.plan import Plan, Release, in_sessions, make_plan
 from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
 from shared.config import RunConfig
@@ -43,7 +44,7 @@ from simulation.flower import as_deployed, check_ray
 from simulation.flower import engine as flower_engine
 from simulation.layouts import load
 from simulation.noise import SimulationRng
-from simulation.private_metrics import metric_answers, released_figures
+from simulation.private_metrics import metric_answers
 from simulation.published import published
 from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
@@ -244,7 +245,7 @@ def _released(
         return None
     asked, unit = plan["metrics"], (scale.high - scale.low) / 4
     total = cohort_sum(asked, 1, metric_answers(table, enrolled, unit))
-    figures = released_figures(total, asked, unit)
+    figures = released_figures(total, asked.noise_std, unit)
     book.metrics(figures)
     return figures
 
