@@ -109,7 +109,9 @@ def test_a_device_measures_what_it_held_out_and_books_a_metric_upload(ready: Dev
     integers = encode(
         vector, query, mechanism_for(query, Fraction(1, 50), COHORT), np.random.default_rng(0)
     )
-    assert np.count_nonzero(integers) == ready.preview().touched
+    shown = ready.preview()
+    assert np.count_nonzero(integers) == shown.touched
+    assert "that you held ratings out" in [line.label for line in shown.lines]
 
 
 def test_a_new_rating_is_measured_or_learnt_from_at_once(ready: Device) -> None:
