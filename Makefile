@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Of `make federation`; CI runs a smaller one.
+DEVICES ?= 24
+DELAY_MS ?= 2000
 export PRIVET_CACHE_DIR ?= $(CURDIR)/.cache
 
 .PHONY: demo federation test slow lint bench docs clean help
@@ -30,7 +33,7 @@ test: lint
 	$(BIN)/python -m pytest -q
 
 federation: $(VENV)/.stamp
-	$(BIN)/python -m simulation.deployed --devices 24
+	$(BIN)/python -m simulation.deployed --devices $(DEVICES) --delay-ms $(DELAY_MS)
 
 slow: $(VENV)/.stamp
 	$(BIN)/python -m pytest -q -m slow

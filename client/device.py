@@ -380,6 +380,10 @@ class Device:
         at = now_s() if now is None else now
         return door.answer(self._books, self._owner(), config, view, session, at)
 
+    def refuse(self, config: Signed, why: str, *, now: int | None = None) -> None:
+        """Record a question that was refused for what is public about it."""
+        door.refuse(self._books, config, why, now_s() if now is None else now)
+
     def closed(self) -> Refusal | None:
         """Return why the device answers nothing at all now, None where it does."""
         return door.closed_for(self._books.settings)
@@ -405,14 +409,6 @@ class Device:
         """Seal how the federation is reached: address, authority, transport key, node."""
         free_to_change(self._books)
         self._books.commit(tables={"line": [line]})
-
-    def remember(self, session: str, stage: str, answer: bytes) -> None:
-        """Seal the bytes of one stage of a session before they are sent; see `recall`."""
-        door.remember(self._books, session, stage, answer)
-
-    def recall(self, session: str, stage: str) -> bytes | None:
-        """Return the bytes of a stage that was answered, for a retry; None where it was not."""
-        return door.recall(self._books, session, stage)
 
     def sent(
         self, session: str, upload_bytes: int, to: str = "", *, now: int | None = None

@@ -11,7 +11,6 @@ or bytes that a retry resends. Once the charge stands nothing about the ratings 
 an answer leaves: a view made to fail on some ratings gets noise around zero.
 """
 
-import base64
 import hashlib
 from dataclasses import replace
 from fractions import Fraction
@@ -117,6 +116,12 @@ def own_vector(view: View, own: Cohort, query: SumQuery) -> Answer:
     return empty
 
 
+def refuse(books: Books, config: Signed, why: str, now: int) -> None:
+    """Record a question that was refused before it came to the door."""
+    refusal = Refusal(f"requested: an answer\nremaining: none: {why}", hint="see the receipts.")
+    _refuse(books, config, refusal, now)
+
+
 def sent(books: Books, session: str, upload_bytes: int, to: str, now: int) -> Receipt:
     """Book that an answer was uploaded."""
     outbox = _in_hand(books, session, ("ready", "sent"))
@@ -132,33 +137,6 @@ def sent(books: Books, session: str, upload_bytes: int, to: str, now: int) -> Re
 def give_up(books: Books, session: str, now: int) -> Receipt:
     """Book that an answer was not used: charged, never refunded, counted against `aborts_max`."""
     return _unused(books, _in_hand(books, session, ("charged", "ready")), now)
-
-
-def remember(books: Books, session: str, stage: str, answer: bytes) -> None:
-    """Seal the bytes of one stage before they are sent; a stage is answered once.
-
-    Raises:
-        Refusal: the stage was answered with other bytes before.
-        DataError: no answer of this session is in hand.
-    """
-    outbox = _in_hand(books, session, ("ready", "sent"))
-    stages = dict(outbox.get("stages", {}))
-    text = base64.b64encode(answer).decode("ascii")
-    if stages.setdefault(stage, text) != text:
-        raise Refusal(
-            f"requested: a second answer to stage {stage!r}\nremaining: the bytes of the first",
-            hint="resend them.",
-        )
-    books.commit(outbox={**outbox, "stages": stages})
-
-
-def recall(books: Books, session: str, stage: str) -> bytes | None:
-    """Return the bytes of a stage that was answered, None where it was not."""
-    outbox = books.outbox
-    if outbox is None or outbox["session"] != session:
-        return None
-    text = outbox.get("stages", {}).get(stage)
-    return base64.b64decode(text) if text is not None else None
 
 
 def recover(books: Books, now: int) -> bool:

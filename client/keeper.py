@@ -50,6 +50,10 @@ class DeviceDoor:
         """Charge, write it down, release; or say why not."""
         return self.act(lambda device: device.answer(config, view, session))
 
+    def refuse(self, config: Signed, why: str) -> None:
+        """Record that a question was refused before it came to the door."""
+        self.act(lambda device: device.refuse(config, why))
+
     def closed(self) -> Refusal | None:
         """Return why the device answers nothing at all now, None where it does."""
         return self.act(lambda device: device.closed())

@@ -5,7 +5,7 @@ Everything is checked before the door is asked, because a charge is never refund
 signature, the model and directory by their hashes, the own entry in it, the numbers of the sum.
 Then the door charges and releases one noised vector, and five stages of secure aggregation carry
 it. Round secrets live in this object alone: after a restart the device answers no stage of a
-round that it was charged for. No text of an error ever becomes part of a reply.
+round that it was charged for (docs/adr/0008). No text of an error ever becomes part of a reply.
 """
 
 import secrets
@@ -33,6 +33,7 @@ from shared.errors import (
     DataError,
     NetworkError,
     PolicyError,
+    PrivetError,
     Refusal,
     StoreLocked,
     VerificationError,
@@ -49,7 +50,7 @@ from shared.secagg.device import Device as Masking
 from shared.secagg.keys import Random, os_random
 from shared.secagg.messages import Kind
 from shared.secagg.refusals import ProtocolRefusal
-from shared.secagg.terms import Enrolment, Identity
+from shared.secagg.terms import Enrolment, Identity, Terms
 
 ASKED_BY = {
     "share": Kind.ROSTER,
@@ -67,6 +68,9 @@ class Door(Protocol):
 
     def answer(self, config: Signed, view: View, session: str) -> Contribution | Refusal:
         """Charge, write it down, release; or say why not."""
+
+    def refuse(self, config: Signed, why: str) -> None:
+        """Record that a question was refused before it came to the door."""
 
     def closed(self) -> Refusal | None:
         """Return why the device answers nothing at all now, None where it does."""
@@ -115,6 +119,16 @@ class Member:
     def identity(self) -> Identity:
         """Name and key of the device in a secure sum."""
         return Identity(device_name(self.key.public_key().public_bytes_raw()), self.key)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A question of which everything public was found right."""
+
+    config: RoundConfig
+    view: View
+    terms: Terms
+    enrolment: Enrolment
 
 
 @dataclass
@@ -267,8 +281,6 @@ class Rounds:
     ) -> wire.Message:
         """Turn whatever goes wrong into one of the agreed reasons."""
         try:
-            if message.run != self._member.run:
-                raise PolicyError("round must be of the federation that was joined.")
             return answer()
         except Exception as wrong:
             reason = _reason(wrong)
@@ -276,21 +288,43 @@ class Rounds:
 
     def _open(self, opening: wire.Opening) -> wire.Message:
         """Check all that is public, then pass the door and advertise round keys."""
-        live = self._live
-        if live is not None and opening.round < live.round:
-            raise Refusal("a round must come after the one under way, and is older.")
-        if live is None or opening.round > live.round:
-            self._live = live = self._charged(opening)
-        else:
+        signed = Signed(opening.config, opening.signature)
+        try:
+            self._own_run(opening)
+            checked = self._fresh(opening, signed)
+        except (PrivetError, _NotEnrolled) as wrong:
+            if not isinstance(wrong, _NO_REFUSAL):
+                with suppress(StoreLocked):
+                    self._door.refuse(signed, str(wrong))
+            raise
+        if checked is None:
             self._look_closed()
-        if live.config != opening.config:
-            raise ProtocolRefusal("a round must be asked once, with one configuration.")
+        else:
+            self.since = self._clock()
+            self.drop()
+            self._live = self._charged(signed, checked)
+        live = self._live
+        assert live is not None  # noqa: S101 - it was there, or has just begun
         body = live.masking.advertise()
         return wire.Advert(opening.run, opening.round, opening.attempt, body, live.receipt)
 
-    def _charged(self, opening: wire.Opening) -> _Live:
-        """Begin a round: from here on it is charged, whatever becomes of it."""
-        signed = Signed(opening.config, opening.signature)
+    def _fresh(self, opening: wire.Opening, signed: Signed) -> "_Checked | None":
+        """Check a new round; None where it is the one under way, asked again in the same words."""
+        live = self._live
+        if live is None or opening.round > live.round:
+            return self._checked(opening, signed)
+        if opening.round < live.round:
+            raise Refusal("a round must come after the one under way, and is older.")
+        if live.config != opening.config:
+            raise ProtocolRefusal("a round must be asked once, with one configuration.")
+        return None
+
+    def _own_run(self, message: wire.Opening | wire.Question) -> None:
+        if message.run != self._member.run:
+            raise PolicyError("round must be of the federation that was joined.")
+
+    def _checked(self, opening: wire.Opening, signed: Signed) -> "_Checked":
+        """Check whatever needs no charge: signatures, files by their hash, the own entry."""
         config = verified(RoundConfig, signed, self._member.server_key)
         if config is None or config.round != opening.round:
             raise PolicyError("a round must be signed by the policy's server.")
@@ -302,27 +336,36 @@ class Rounds:
         )
         identity = self._member.identity
         if directory.get(identity.name) != identity.key.public_key().public_bytes_raw():
-            raise _NotEnrolled
-        terms = terms_of(config)
+            raise _NotEnrolled("the directory must list this device with its own key.")
         enrolment = Enrolment(bytes.fromhex(self._member.server_key), directory)
-        self.since = self._clock()
-        self.drop()
+        return _Checked(config, view, terms_of(config), enrolment)
+
+    def _charged(self, signed: Signed, checked: "_Checked") -> _Live:
+        """Begin a round: from here on it is charged, whatever becomes of it."""
+        config = checked.config
         session = f"{config.run}/{config.round}/{secrets.token_hex(8)}"
-        answer = self._door.answer(signed, view, session)
+        answer = self._door.answer(signed, checked.view, session)
         if isinstance(answer, Refusal):
             raise answer
         try:
             vector = from_residues(answer.residues)
-            masking = Masking(terms, enrolment, identity, vector, random=self._random)
+            masking = Masking(
+                checked.terms,
+                checked.enrolment,
+                self._member.identity,
+                vector,
+                random=self._random,
+            )
             receipt = self._door.commitment(session)
         except Exception:
             with suppress(StoreLocked):
                 self._door.abort(session)
             raise
-        return _Live(opening.config, config.round, session, masking, receipt)
+        return _Live(signed.payload, config.round, session, masking, receipt)
 
     def _continue(self, question: wire.Question) -> wire.Message:
         """Answer a later stage of the round under way."""
+        self._own_run(question)
         live = self._live
         if live is None or live.round != question.round:
             raise _NotReady
@@ -359,6 +402,9 @@ class _Paused(Exception):
 class _NotEnrolled(Exception):
     """The directory lacks the device's own entry."""
 
+
+_NO_REFUSAL = (StoreLocked, NetworkError)
+"""The store cannot be written, or a file did not come: nothing was refused."""
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ProtocolRefusal, "protocol refused"),

@@ -104,7 +104,7 @@ def guard_app(link: str, ca: Path, files: Path, bell: Path, hold_s: float = 0.0)
             headers={"cache-control": "public, max-age=31536000, immutable"},
         )
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/fleet/{call}", fleet, methods=["POST"]),
             Route("/health", health, methods=["GET"]),
@@ -113,6 +113,8 @@ def guard_app(link: str, ca: Path, files: Path, bell: Path, hold_s: float = 0.0)
         lifespan=lifespan,
         exception_handlers={404: _nothing, 405: _nothing},
     )
+    app.router.redirect_slashes = False  # a redirect would name a path that is there
+    return app
 
 
 async def _nothing(request: Request, error: Exception) -> Response:

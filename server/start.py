@@ -41,7 +41,7 @@ START_TIMEOUT_S = 60.0
 STARTS_MAX = 5
 """Starts in a row of a process that ends at once, before the supervisor gives up."""
 FAILURES_MAX = 20
-"""Runs in a row that may fail before the supervisor gives up and says so."""
+"""Runs in a row that may fail, without getting on, before the supervisor gives up and says so."""
 MISSING_LOOKS = 3
 """Looks in a row that find a run without its ServerApp before it is submitted again."""
 ENDED = "finished:completed"
@@ -97,7 +97,7 @@ class Supervisor:
 
     def _watch(self) -> str:
         """Keep processes and run alive."""
-        run_id, failures = 0, 0
+        run_id, failures, mark = 0, 0, 0
         self._missing = 0
         while not self._stop.is_set():
             self._up()
@@ -112,6 +112,8 @@ class Supervisor:
                     status = "finished:stopped"
                 if status == ENDED:
                     return "released"
+                if (came := self._came()) != mark:  # it gets on: what failed before is made up for
+                    mark, failures = came, 0
                 if status == "none" or status.startswith("finished"):
                     failures += run_id != 0
                     self._raise_stopped()
@@ -130,9 +132,18 @@ class Supervisor:
 
     def _forsaken(self, status: str) -> bool:
         """Say whether a run has no ServerApp any more; Flower itself takes a minute to notice."""
-        there = any(map(_is_serverapp, children(self._processes["superexec"].pid)))
+        there = serverapp(self._processes["superexec"].pid)
         self._missing = 0 if there or status != "running" else self._missing + 1
         return self._missing >= MISSING_LOOKS
+
+    def _came(self) -> int:
+        """Return something that changes whenever a device enrols, a stage or a record is closed."""
+        parts = ("devices/*", "rounds/*", "ledger/*")
+        came = 0
+        for entry in (entry for part in parts for entry in self._folder.path.glob(part)):
+            with suppress(OSError):  # a file that is being replaced
+                came = max(came, entry.stat().st_mtime_ns)
+        return came
 
     def _raise_stopped(self) -> None:
         """Give up where the run said that it cannot go on, in its own words."""
@@ -251,8 +262,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def _is_serverapp(pid: int) -> bool:
-    """Say whether a process is Flower's ServerApp, and alive."""
-    with suppress(OSError):
-        return b"flwr-serverapp" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
+def serverapp(superexec: int) -> int:
+    """Return the process id of the ServerApp that a SuperExec runs, 0 where there is none."""
+    for pid in children(superexec):
+        with suppress(OSError):
+            if b"flwr-serverapp" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    return 0

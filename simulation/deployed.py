@@ -104,9 +104,12 @@ def deploy(root: Path, devices: int, *, kill: bool = True, delay_ms: int = 2000)
 
 
 def found(  # type: ignore[no-untyped-def]
-    root: Path, devices: int, delay_ms: int, times: Times, reserve: float = 0.2
+    root: Path, devices: int, delay_ms: int, times: Times, **choices: object
 ):
-    """Make the people, the catalogue, the operator's folder and the signed policy."""
+    """Make the people, the catalogue, the operator's folder and the signed policy.
+
+    ``choices`` are the operator's, instead of those below.
+    """
     from server import setup
     from server.folder import Deployment
     from server.street import free_port
@@ -119,24 +122,23 @@ def found(  # type: ignore[no-untyped-def]
     vectors = np.asarray(load_encoder("characters").encode(item_text(dataset.items)))
     catalogue, basis = build_catalogue(dataset.items, vectors)
     save_catalogue(root / "catalogue.safetensors", catalogue, basis)
-    config = Deployment(
-        operator="The village",
-        run="24" * 16,
-        address=f"127.0.0.1:{free_port()}",
-        listen="127.0.0.1",
-        link_port=free_port(),
-        users=devices,
-        target_epsilon=EPSILON,
-        reserve=reserve,
-        spare_rounds=2 if reserve < 0.5 else 8,
-        rounds=1,
-        budget=SHARES,
-        dropout=0.1 if devices >= 20 else 0.35,
-        min_separation_s=0,
-        answer_after_ms=delay_ms,
-        stage_s=30.0,
-        gather_s=WAIT_S,
-    )
+    made: dict[str, object] = {
+        "operator": "The village",
+        "run": "24" * 16,
+        "address": f"127.0.0.1:{free_port()}",
+        "listen": "127.0.0.1",
+        "link_port": free_port(),
+        "users": devices,
+        "target_epsilon": EPSILON,
+        "rounds": 1,
+        "budget": SHARES,
+        "dropout": 0.1 if devices >= 20 else 0.35,
+        "min_separation_s": 0,
+        "answer_after_ms": delay_ms,
+        "stage_s": max(12.0, 15 * delay_ms / 1000),
+        "gather_s": WAIT_S,
+    }
+    config = Deployment(**{**made, **choices})
     folder = setup.init(root / "operator", config, datetime.now(UTC))
     setup.take_catalogue(folder, root / "catalogue.safetensors")
     officer = Ed25519PrivateKey.generate()
@@ -273,14 +275,6 @@ def neighbours(street: Street, count: int) -> Iterator[list[Neighbour]]:
             one.stop()
         for one in running:
             one.thread.join(60)
-
-
-def _live(run: Callable[[], None], errors: list[BaseException]) -> None:
-    """Run one device; keep what ended it."""
-    try:
-        run()
-    except Exception as wrong:
-        errors.append(wrong)
 
 
 def await_round(street: Street, number: int, stage: str, server: Server) -> None:

@@ -99,6 +99,9 @@ class MemoryDoor:
     def closed(self) -> None:
         """Answer: nobody pauses or leaves a simulation."""
 
+    def refuse(self, config: Signed, why: str) -> None:
+        """A virtual device keeps no receipts."""
+
     def catalogue(self) -> Catalogue:
         """Return the federation's catalogue; public."""
         return load_catalogue(self._catalogue)[0]

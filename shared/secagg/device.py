@@ -284,11 +284,6 @@ class Device:
         self._terms_digest = terms.digest
         self._sent = {_digest(_NO_QUESTION): advert}
 
-    @property
-    def sent(self) -> Mapping[bytes, bytes]:
-        """Digest of each question to the bytes of its answer: what to keep across a restart."""
-        return self._sent
-
     def advertise(self) -> bytes:
         """Return the ADVERT message, the one that answers no question."""
         return self._sent[_digest(_NO_QUESTION)]
@@ -315,24 +310,6 @@ class Device:
         reply, self._state = state.answer(message.body)
         self._sent[_digest(question)] = reply
         return reply
-
-
-class RestartedDevice:
-    """What is left of a device after a restart: the bytes it has sent, and no secret."""
-
-    def __init__(self, sent: Mapping[bytes, bytes]) -> None:
-        self._sent = sent
-
-    def answer(self, question: bytes) -> bytes:
-        """Repeat the stored bytes of a question answered before the restart.
-
-        Raises:
-            WrongStage: Anything else; round secrets do not survive a restart.
-        """
-        known = self._sent.get(_digest(question))
-        if known is None:
-            raise WrongStage("a device that restarted must not answer a new stage.")
-        return known
 
 
 def _digest(question: bytes) -> bytes:

@@ -6,7 +6,7 @@
         ├── TermsRefused       the numbers of the session are not safe
         ├── Malformed          length, kind, order or encoding is not the canonical one
         ├── WrongSession       another round, model, policy or roster
-        ├── WrongStage         too early, too late, or after a restart
+        ├── WrongStage         too early or too late
         ├── BadSignature       not signed by whom it names
         ├── UnknownDevice      not enrolled, or not in this session
         ├── Equivocation       a second, different message for a stage already answered
@@ -42,7 +42,7 @@ class WrongSession(ProtocolRefusal):
 
 
 class WrongStage(ProtocolRefusal):
-    """A message comes too early, too late, or after a restart."""
+    """A message comes too early or too late."""
 
 
 class BadSignature(ProtocolRefusal):

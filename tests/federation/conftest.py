@@ -15,17 +15,36 @@ import pytest
 from shared.flower import quiet_flower
 
 WATCH = """
-import os, socket
-real = socket.getaddrinfo
-def watched(host, *words, **more):
-    if host not in (None, "", "127.0.0.1", "localhost", b"127.0.0.1"):
+import ipaddress, os, sys
+
+LOOKED_UP = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
+REACHED = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+
+def outside(host):
+    if host in (None, "", b"", "localhost", b"localhost"):
+        return False
+    try:
+        found = ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host)
+    except ValueError:
+        return True
+    return not (found.is_loopback or found.is_unspecified)
+
+def watch(event, words):
+    if event in LOOKED_UP:
+        host = words[0]
+    elif event in REACHED and isinstance(words[1], tuple):
+        host = words[1][0]
+    else:
+        return
+    if outside(host):
         with open(os.environ["PRIVET_LOOKUPS"], "a") as file:
-            file.write(f"{host}\\n")
-        raise socket.gaierror("no names are looked up here")
-    return real(host, *words, **more)
-socket.getaddrinfo = watched
+            file.write(f"{event} {host}\\n")
+        raise OSError("no names are looked up here")
+
+sys.addaudithook(watch)
 """
-"""Runs first in every process of Flower's: notes each name that is looked up, and refuses."""
+"""Runs first in every process that is started: notes each name that is looked up and each address
+outside of this machine that is spoken to, however it is done in Python, and refuses."""
 
 
 @dataclass(frozen=True)

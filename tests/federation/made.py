@@ -84,6 +84,7 @@ class PaperDoor:
         """Session, round, commitment."""
         self.uploads: list[str] = []
         self.aborted: list[str] = []
+        self.refusals: list[str] = []
         self.paused = False
         self.now_s = 1_000_000
         self.model = b""
@@ -107,6 +108,9 @@ class PaperDoor:
         given = release(vector, asked.query, verdict, np.random.default_rng(7), self.source)
         self.released[asked.round] = given.residues
         return given
+
+    def refuse(self, config: Signed, why: str) -> None:
+        self.refusals.append(why)
 
     def closed(self) -> Refusal | None:
         return Refusal("paused") if self.paused else None

@@ -217,25 +217,48 @@ def test_no_round_is_opened_while_too_few_devices_are_here(town: Town) -> None:
     assert not list((town.folder / "rounds").iterdir())
 
 
-def test_a_restarted_device_is_charged_once_and_answers_no_more_in_that_round(town: Town) -> None:
-    name = min(town.village.doors)
-    old = town.village.rounds[name]
-    fresh = Rounds(old._member, old._door, old._fetch)
-    calls: list[str] = []
+def restarted(rounds: Rounds) -> Rounds:
+    """The same device in a new process: its store is what is left."""
+    return Rounds(rounds._member, rounds._door, rounds._fetch)
 
-    def restart(who: bytes, stage: str, number: int) -> bool:
-        if who == name and stage == "share" and number == 1:
-            town.village.rounds[name] = fresh
-            calls.append(stage)
+
+@pytest.mark.parametrize("stage", wire.STAGES[1:])
+def test_a_restarted_device_is_charged_once_and_answers_no_more_in_that_round(
+    town: Town, stage: str
+) -> None:
+    name = min(town.village.doors)
+
+    def restart(who: bytes, at: str, number: int) -> bool:
+        if (who, at, number) == (name, stage, 1):
+            town.village.rounds[name] = restarted(town.village.rounds[name])
         return False
 
     town.village.silent = restart
     live(town)
-    assert calls
     said = [reply for who, _, reply in town.village.said if who == name]
-    assert wire.Refused(town.policy.run, 1, "share", 0, "not ready") in said
+    later = wire.STAGES[wire.STAGES.index(stage) :]
+    refused = [reply.stage for reply in said if isinstance(reply, wire.Refused)]
+    # Who said nothing at one stage is not asked at the next, but for the last.
+    assert refused
+    assert set(refused) <= set(later)
+    assert all(reply.reason == "not ready" for reply in said if isinstance(reply, wire.Refused))
     door = town.village.doors[name]
     assert [number for _, number, _ in door.charges] == list(range(1, town.rounds + 1))
+    assert replay(town.folder / "ledger").book.discarded == 0
+
+
+def test_a_device_that_restarted_opens_the_round_no_second_time(town: Town) -> None:
+    live(town)
+    name = min(town.village.doors)
+    (last,) = [folder for folder in RoundShelf(town.folder / "rounds") if folder.number == 1]
+    decided = last.decided
+    opening = wire.Opening(
+        town.policy.run, 1, 1, decided.signed.payload, decided.signed.signature, decided.directory
+    )
+    charges = list(town.village.doors[name].charges)
+    reply = restarted(town.village.rounds[name]).handle(opening)
+    assert reply == wire.Refused(town.policy.run, 1, "advertise", 1, "round refused")
+    assert town.village.doors[name].charges == charges
 
 
 def test_no_message_is_longer_for_who_rated_more(town: Town) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi import FastAPI
 
 from client.fleet import Fleet, Line, NodeRefused
 from server.control import Control, transport_public
@@ -173,9 +174,48 @@ def test_no_process_looks_up_a_name(town: Town, lookups: Path) -> None:
     assert not lookups.exists()
 
 
-def test_a_name_that_is_looked_up_is_noticed(town: Town, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", "import socket; socket.getaddrinfo('example.org', 443)"]
-    noted = tmp_path / "lookups"
-    env = dict(os.environ) | {"PRIVET_LOOKUPS": str(noted)}
+@pytest.mark.parametrize(
+    ("call", "noted"),
+    [
+        ("socket.getaddrinfo('example.org', 443)", "socket.getaddrinfo example.org\n"),
+        ("socket.gethostbyname('example.org')", "socket.gethostbyname example.org\n"),
+        ("socket.create_connection(('192.0.2.1', 53))", "socket.getaddrinfo 192.0.2.1\n"),
+        ("socket.socket().connect(('192.0.2.1', 53))", "socket.connect 192.0.2.1\n"),
+    ],
+)
+def test_what_is_looked_up_or_reached_outside_is_noticed(
+    town: Town, tmp_path: Path, call: str, noted: str
+) -> None:
+    words = [sys.executable, "-c", f"import socket; {call}"]
+    lookups = tmp_path / "lookups"
+    env = dict(os.environ) | {"PRIVET_LOOKUPS": str(lookups)}
     assert subprocess.run(words, env=env, stderr=subprocess.DEVNULL).returncode != 0
-    assert noted.read_text() == "example.org\n"
+    assert lookups.read_text() == noted
+
+
+def flower_paths() -> list[str]:
+    """Every path of the installed SuperLink, from its own routers."""
+    from flwr.superlink import main
+
+    runtime = main.create_runtime_router("SuperLink")
+    routers = [main.control_router, main.fleet_router, main.health.router, runtime]
+    routers.append(main.responses_router)
+    app = FastAPI()
+    for router in routers:
+        app.include_router(router)
+    return sorted(app.openapi()["paths"])
+
+
+def test_guard_shows_a_stranger_no_path_of_flowers_but_health(town: Town) -> None:
+    """All of Flower's route table, in the spellings by which a path is smuggled."""
+    passed = {f"/v1/fleet/{call}" for call in FLEET_CALLS} | {"/health"}
+    paths = flower_paths()
+    assert len(paths) > 60
+    assert passed <= set(paths)
+    spellings = ("{}", "{}/", "/{}", "{}%2f", "/v1/fleet/..{}", "/files/..{}")
+    with town.stranger() as client:
+        for path in paths:
+            for spelling in spellings if path not in passed else spellings[1:4]:
+                for method in ("POST", "GET"):
+                    answer = client.request(method, spelling.format(path))
+                    assert (answer.status_code, answer.content) == (404, b""), (path, spelling)

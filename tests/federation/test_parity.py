@@ -25,7 +25,7 @@ from simulation.splits import Split, split
 from simulation.vectorised import Vectorised
 from tests.federation.made import Files, Village, asking, open_ledger, policy_for, settle
 
-USERS, DRAWS = 30, 12
+USERS, DRAWS = 30, 40
 CONFIG = RunConfig(
     rounds=1,
     dropout=0.1,
@@ -98,11 +98,17 @@ def rmse(model: SharedModel, owners: list[History], parts: Split, hamlet: Datase
 def test_the_model_is_as_good_as_the_simulators(
     lived: Lived, catalogue: Catalogue, parts: Split, hamlet: Dataset
 ) -> None:
-    """Within 3 standard deviations over draws of the noise; false alarm below 1 %."""
+    """Within 3 standard deviations over 40 draws of the noise.
+
+    One further draw passes by chance: Student's t with 39 degrees at 3 / √(1 + 1/40): false alarm
+    0.5 %.
+    """
     simulated = []
     for draw in range(DRAWS):
         engine = Vectorised(np.random.default_rng(draw), OsRandom())
         model = federate(lived.owners, catalogue, lived.plan, engine.cohort_sum)
         simulated.append(rmse(model, lived.owners, parts, hamlet))
     mean, spread = np.mean(simulated), np.std(simulated, ddof=1)
-    assert abs(rmse(lived.model, lived.owners, parts, hamlet) - mean) < 3.5 * spread
+    found = rmse(lived.model, lived.owners, parts, hamlet)
+    print(f"federation {found:.4f}, simulator {mean:.4f}, sd {spread:.4f} over {DRAWS} draws")
+    assert abs(found - mean) < 3 * spread

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from shared.secagg.device import RestartedDevice
 from shared.secagg.keys import RoundSecrets
 from shared.secagg.messages import (
     ADVERT_BYTES,
@@ -280,16 +279,6 @@ def test_device_refuses_what_is_no_question(kind: int) -> None:
     question = bytes([kind]) + session.questions[name(0)][1:]
     with pytest.raises(Malformed):
         session.devices[0].answer(question)
-
-
-@pytest.mark.parametrize("kind", QUESTIONS)
-def test_restarted_device_repeats_and_answers_nothing_new(kind: Kind) -> None:
-    session = Session().play(kind)
-    answer = session.devices[0].answer(session.questions[name(0)])
-    restarted = RestartedDevice(dict(session.devices[0].sent))
-    assert restarted.answer(session.questions[name(0)]) == answer
-    with pytest.raises(WrongStage):
-        restarted.answer(session.ask(kind, b""))
 
 
 def test_device_forgets_its_secrets_stage_by_stage() -> None:
