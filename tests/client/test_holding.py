@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from client.books import unpack_vector
 from client.device import Device
 from client.holding import FEWEST, hold_out, parts
 from shared.errors import Refusal
@@ -19,7 +20,7 @@ from shared.privacy.door import Contribution
 from shared.privacy.encode import encode
 from shared.privacy.plan import mechanism_for
 from shared.privacy.policy import Policy, RoundConfig
-from shared.privacy.query import metrics_query
+from shared.privacy.query import SparseVector, metrics_query
 from tests.client.made_store import COHORT, OFFICER, OFFICER_KEY, POLICY, SERVER, joined
 
 IDS = tuple(f"item {row}" for row in range(4000))
@@ -92,8 +93,12 @@ def test_training_answers_leave_out_what_is_held_out(ready: Device) -> None:
     config = RoundConfig(digest(MEASURED), "00" * 32, "autumn", 1, query, mechanism)
     ready.answer(sign(config, SERVER), ItemSumsView(items), "s", now=2000)
     kept, held = parts(ready._books.settings, ready.history, ready.catalogue.item_ids)
-    shown = ready.preview()
-    assert shown.touched == 2 * len(kept)
+    outbox = ready._books.outbox
+    assert outbox is not None
+    sealed = unpack_vector(outbox["vector"])
+    assert isinstance(sealed, SparseVector)
+    assert set(sealed.indices // 2) == set(kept.items)
+    assert set(held.items) == set(range(20)) - set(kept.items)
     assert len(held) > 0
 
 
