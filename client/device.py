@@ -21,6 +21,7 @@ from client.books import Books
 from client.comments import OwnComments, encode_new, own_comments, read_public
 from client.custody import load_key, read_custody
 from client.diary import Act, Added, Diary, Entry, free_to_change, now_s
+from client.holding import parts
 from client.joining import DEVICE_FLOOR, accept
 from client.preview import Line, Preview, preview, preview_last
 from client.publishing import arrived, own_ids, statements
@@ -332,7 +333,7 @@ class Device:
         """Show what would leave for the last question, or (last) what did leave."""
         if last:
             return preview_last(self._books, self.catalogue)
-        return preview(self._books, self.catalogue, self.history)
+        return preview(self._books, self.catalogue, self._owner().devices[0])
 
     def verify(self, ledger: Path | None = None) -> Verdict:
         """Check every sealed byte, public files, the receipts, and a ledger if one is given.
@@ -485,14 +486,21 @@ class Device:
 
     def _owner(self) -> Cohort:
         """Return the owner as the one member of a cohort, solved anew when something changed."""
-        own = self.history
-        if self._cohort is None or not _same(self._cohort.devices[0], own):
-            self._cohort = Cohort([own])
+        kept, held = parts(self._books.settings, self.history, self.catalogue.item_ids)
+        now = Cohort([kept], [held])
+        if self._cohort is None or not _same_owner(self._cohort, now):
+            self._cohort = now
         return self._cohort
 
     def _change(self, settings: Settings) -> None:
         free_to_change(self._books)
         self._books.commit(settings=settings)
+
+
+def _same_owner(left: Cohort, right: Cohort) -> bool:
+    """Say whether two cohorts of one owner answer with the same."""
+    pairs = zip((left.devices, left.held), (right.devices, right.held), strict=True)
+    return all(_same(one[0], other[0]) for one, other in pairs if one and other)
 
 
 def _same(left: History, right: History) -> bool:

@@ -66,12 +66,17 @@ class Offer:
         policy, floor = self.policy, self.policy.floor
         spacing = f"{floor.min_separation_s / 3600:.3g} hours" if floor.min_separation_s else "0 s"
         demo = ("DEMO: too few noise shares to protect anybody.",) if floor.demo else ()
+        measured = (
+            "To measure the model, this device keeps about a tenth of your ratings out of what it "
+            "answers; your own recommendations use all of them.",
+        )
         return (
             *demo,
             f"{policy.operator} asks {policy.users} devices to improve one shared model. It learns "
             "sums over all of them, with noise; ratings and comments never leave a device.",
             f"Asked at most {floor.participations_max} times, {spacing} apart: "
             f"{', '.join(policy.queries)}.",
+            *(measured if "metrics" in policy.queries else ()),
             f"When all of it is used: ε {self.epsilon:.2f} at δ {float(policy.delta):.0e}.",
             f"If the operator makes up all other devices: ε {self.epsilon_worst_round:.1f} for one "
             "round. Only your own noise protects you then.",

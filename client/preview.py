@@ -15,7 +15,7 @@ from client.training import Cohort
 from shared.catalogue import Catalogue
 from shared.errors import DataError, VerificationError
 from shared.model.history import History
-from shared.model.queries import item_sums_query
+from shared.model.queries import METRICS, item_sums_query
 from shared.model.view import ItemSumsView
 from shared.privacy.canonical import parse
 from shared.privacy.encode import encode
@@ -190,4 +190,6 @@ def _label(query: str, place: int, size: int, catalogue: Catalogue) -> str:
     row, column = divmod(place, max(size // len(catalogue), 1))
     if query == "item_sums" and column < len(ITEM_SUMS) and row < len(catalogue):
         return f"{ITEM_SUMS[column]} {catalogue.titles[row]}"
+    if query == "metrics":
+        return (*METRICS, "that you held ratings out")[place]
     return f"coordinate {place}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from client.interest import interest_answers
+from client.measuring import metrics_answers
 from shared.model.comment_task import comment_rows, interest_of
 from shared.model.history import History as History
 from shared.model.prior import prior_vector
@@ -20,6 +21,7 @@ from shared.model.trunk_items import trunk_rows
 from shared.model.view import (
     InterestView,
     ItemSumsView,
+    MetricsView,
     NetworkView,
     PriorView,
     TrunkView,
@@ -37,10 +39,15 @@ Answer = Floats | SparseVector
 
 
 class Cohort:
-    """Devices that answer together: one on a device, all in the simulator. Private."""
+    """Devices that answer together: one on a device, all in the simulator. Private.
 
-    def __init__(self, devices: Sequence[History]) -> None:
-        self.devices = devices
+    Args:
+        devices: What answers are computed from, one a device.
+        held: What each device held out of that, for the metrics; nothing where left out.
+    """
+
+    def __init__(self, devices: Sequence[History], held: Sequence[History] | None = None) -> None:
+        self.devices, self.held = devices, held
         self._solved: tuple[NetworkView, list[Any]] | None = None
 
     def answers(self, view: View) -> Iterator[Answer]:
@@ -66,6 +73,8 @@ class Cohort:
                 yield from self._network(view)
             case InterestView():
                 yield from interest_answers(view, self.devices)
+            case MetricsView():
+                yield from metrics_answers(view, self.devices, self.held)
 
     def _network(self, view: NetworkView) -> Iterator[Floats]:
         """Differentiate the network: Opacus, the cohort as the batch, a person as the sample."""

@@ -134,14 +134,20 @@ class Asking:
                 folder = self._decide(release, server_round, view)
             self._run(folder, release)
 
-    def finish(self, model: bytes) -> str:
+    def finish(self, model: bytes, figures: Mapping[str, float] | None = None) -> str:
         """Close the last round with the finished model and record its release.
+
+        Args:
+            model: The model file.
+            figures: What the metric round told of it, where there was one.
 
         Returns:
             SHA-256 of the model file.
         """
         name = self.publish(model)
         self._close_opened(name)
+        if figures is not None:
+            self.book.metrics(self.shelf.of("metrics", 1)[-1].number, figures)
         self.book.release(name)
         return name
 

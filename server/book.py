@@ -133,6 +133,14 @@ class Book:
             },
         )
 
+    def metrics(self, number: int, figures: Mapping[str, float]) -> None:
+        """Record what the metric round of that number released, once."""
+        if not self._writer.book.metrics:
+            spelled = {name: repr(value) for name, value in figures.items()}
+            self._append(
+                "metric_release", {"round": number, "query": "metrics", "figures": spelled}
+            )
+
     def release(self, model: str) -> None:
         """Record the model file, and that nobody attacked the run."""
         book = self._writer.book

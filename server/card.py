@@ -16,6 +16,8 @@ from shared.privacy.accountant import epsilon
 
 CARD = "MODEL_CARD.md"
 NOT_MEASURED = "not measured"
+SE = "_se"
+"""How the standard error of a released figure is called: the figure's name and this."""
 LIMITS = (
     "ε counts what the sums tell; that a device takes part, and when, is seen by the operator.",
     "What a device shows its own owner, and comments that owners publish, are outside ε.",
@@ -63,7 +65,7 @@ def card_facts(folder: OperatorFolder) -> dict[str, Any]:
 def card_text(facts: dict[str, Any], operator: str, items: int) -> str:
     """Spell a card for people, in Markdown."""
     figures = facts["metrics"]
-    measured = ", ".join(f"{k} {float(v):.4g}" for k, v in figures.items()) if figures else ""
+    measured = figures_words(figures) if figures else ""
     rows = (
         ("operator", operator),
         ("model", f"`{facts['model']}`"),
@@ -97,4 +99,14 @@ def card_text(facts: dict[str, Any], operator: str, items: int) -> str:
             *(f"- {limit}" for limit in facts["limits"]),
             "",
         )
+    )
+
+
+def figures_words(figures: dict[str, str]) -> str:
+    """Spell booked figures for people, each with its standard error where it has one."""
+    return ", ".join(
+        f"{name} {float(value):.4g}"
+        + (f" ± {float(figures[name + SE]):.2g}" if name + SE in figures else "")
+        for name, value in figures.items()
+        if not name.endswith(SE)
     )

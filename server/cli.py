@@ -295,6 +295,7 @@ def stop(folder: Folder, style: Format = "text") -> None:
 @server.command()
 def status(folder: Folder, style: Format = "text") -> None:
     """Say where the run stands: devices, rounds, budget."""
+    from server.card import figures_words
     from server.start import running_supervisor
 
     found = OperatorFolder(folder)
@@ -310,6 +311,7 @@ def status(folder: Folder, style: Format = "text") -> None:
         "discarded": 0,
         "spent_percent": 0.0,
         "model": "",
+        "metrics": None,
     }
     if (found.path / "ledger" / "records.jsonl").exists():
         book = replay(found.path / "ledger").book
@@ -319,7 +321,9 @@ def status(folder: Folder, style: Format = "text") -> None:
             "discarded": book.discarded,
             "spent_percent": round(float(100 * book.rho / found.draft.floor.rho_cap), 1),
             "model": book.releases[-1]["file"] if book.releases else "",
+            "metrics": dict(book.metrics[-1]["figures"]) if book.metrics else None,
         }
+    measured = figures_words(facts["metrics"]) if facts["metrics"] else ""
     tell(
         style,
         facts,
@@ -328,6 +332,7 @@ def status(folder: Folder, style: Format = "text") -> None:
         f"rounds {facts['rounds']}, released {facts['released']}, discarded "
         f"{facts['discarded']}, {facts['spent_percent']} % of the budget",
         f"model {facts['model']}" if facts["model"] else "no model yet",
+        *([f"measured by the devices: {measured}"] if measured else []),
     )
 
 

@@ -16,6 +16,7 @@ from server.book import Book
 from server.carrying import Released, carry
 from server.comments import publish_comments
 from server.folder import OperatorFolder, Seat
+from server.measuring import measure
 from server.plan import Plan, Release, Summed, make_plan
 from server.publications import gather
 from server.rounds import RoundShelf
@@ -85,8 +86,10 @@ def operate(
             sleep=sleep,
             members=members,
         )
-        model = train(catalogue, plan, between(folder, post, asking))
-        released = carry(folder, model, asking.finish(save_model(model)), book)
+        ask = between(folder, post, asking)
+        model = train(catalogue, plan, ask)
+        figures = measure(model, plan, ask, 1 / config.scale.unit)
+        released = carry(folder, model, asking.finish(save_model(model), figures), book)
         gather(folder, post, enrolment.directory(folder))
         comments = publish_comments(folder, enrolment.directory(folder), book)
     name, count = released.model, len(list(asking.shelf))

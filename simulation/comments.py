@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from client.measuring import told
 from shared.metrics import auc
 from shared.model.comment_task import interest_of
-from shared.model.comments import Rule, length_interest
+from shared.model.comments import Rule
 from shared.model.history import History
 from shared.model.released import SharedModel
 from shared.schema import Floats, Ints
@@ -100,25 +101,17 @@ def held_out(devices: Sequence[History], parts: Split, dataset: Dataset) -> list
     for user, device in enumerate(devices):
         rows = slice(cuts[user], cuts[user + 1])
         own = interest_of(device)
-        known, positive = _truth(own.rule, own.mean_log_length, lengths[rows], acts, rows)
+        said = History(
+            test.items[rows],
+            test.ratings[rows],
+            lengths[rows],
+            None if acts is None else acts[rows],
+        )
+        known, positive = told(own, said)
         items, positive = test.items[rows][known], positive[known]
         if positive.any() and not positive.all():
             found.append(Pairs(user, own.rule, items, positive))
     return found
-
-
-def _truth(
-    rule: Rule, mean_log_length: float, lengths: Ints, acts: Floats | None, rows: slice
-) -> tuple[Any, Any]:
-    """Return which held-out rows a rule speaks of, and whether the user was interested there."""
-    wrote = lengths > 0
-    if rule == "events" and acts is not None:
-        return ~np.isnan(acts[rows]), acts[rows] == 1
-    if rule == "wrote":
-        return np.ones(len(lengths), dtype=np.bool_), wrote
-    if rule == "length":
-        return wrote, length_interest(lengths, mean_log_length) > 0.5
-    return np.zeros(len(lengths), dtype=np.bool_), wrote
 
 
 def _figures(

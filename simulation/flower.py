@@ -73,8 +73,8 @@ def deployment(config: RunConfig, users: int, *, comments: bool) -> Deployment:
     same = ("trust", "cohort", "objective", "blocks", "local_steps", "local_rate", "reconstruction",
             "target_delta", "no_privacy", "local_only")  # fmt: skip
     other = [name for name in same if getattr(config, name) != getattr(plain, name)]
-    if other or "metrics" in (config.budget or {}):
-        what = (other or ["metrics"])[0].replace("_", "-")
+    if other:
+        what = other[0].replace("_", "-")
         raise UsageError(
             f"--engine flower must run what a server can deploy; it cannot take {what}.",
             hint=f"leave {what} out, or leave --engine out.",
@@ -123,12 +123,18 @@ def found(
     basis: FeatureBasis,
     devices: Sequence[History],
     noise_seed: int | None,
+    held: Sequence[History] | None = None,
 ) -> OperatorFolder:
-    """Make the operator's folder, with a signed policy, and lay down what devices hold."""
-    from simulation.virtual import write_people
+    """Make the operator's folder, with a signed policy, and lay down what devices hold.
+
+    `held` is what each holds out of it, where the budget asks for metrics.
+    """
+    from simulation.virtual import HELD, write_people
 
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_people(place, devices, noise_seed)
+    if held is not None:
+        write_people(place, held, None, HELD)
     folder = setup.init(place / "operator", choices, datetime.now(UTC))
     save_catalogue(place / "catalogue.safetensors", catalogue, basis)
     setup.take_catalogue(folder, place / "catalogue.safetensors")
@@ -258,14 +264,18 @@ def engine(
     say: Say,
     *,
     comments: bool,
+    held: Sequence[History],
 ) -> CohortSum:
-    """Return the engine of a run; `config` is as the researcher gave it."""
+    """Return the engine of a run; `config` is as the researcher gave it.
+
+    `held` are the ratings that each device measures the model on, where metrics are asked for.
+    """
     check_ray()
 
     def run() -> None:
         choices = deployment(config, len(devices), comments=comments)
         seed = None if config.noise_seed is None else config.noise_seed + config.seed
-        found(place, choices, catalogue, basis, devices, seed)
+        found(place, choices, catalogue, basis, devices, seed, held)
         say(f"Flower's simulation engine: {len(devices)} virtual devices, real secure sums")
         with told(say):
             simulate_flower(place, len(devices))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from client.training import Answer
+from server.measuring import released_figures
 from server.plan import Plan, Release, in_sessions, make_plan
 from shared.catalogue import Catalogue, FeatureBasis, save_catalogue
 from shared.config import RunConfig
@@ -43,7 +44,7 @@ from simulation.flower import as_deployed, check_ray
 from simulation.flower import engine as flower_engine
 from simulation.layouts import load
 from simulation.noise import SimulationRng
-from simulation.private_metrics import metric_answers, released_figures
+from simulation.private_metrics import metric_answers
 from simulation.published import published
 from simulation.runs import RESULT, RunFolder, default_path, per_user_csv
 from simulation.secure import Secure
@@ -179,7 +180,16 @@ def _one_seed(
     started = time.perf_counter()
     with keep(folder, variant, config, plan, len(enrolled), int(time.time())) as book:
         engine = (
-            flower_engine(config, place, catalogue, stage.basis, enrolled, say, comments=declared)
+            flower_engine(
+                config,
+                place,
+                catalogue,
+                stage.basis,
+                enrolled,
+                say,
+                comments=declared,
+                held=[own for user, own in enumerate(_held(dataset, parts)) if user not in absent],
+            )
             if over_flower
             else _engine(config)
         )
@@ -187,7 +197,6 @@ def _one_seed(
         booked = announced(book.recorded(engine), plan, say)
         model = federate(enrolled, catalogue, plan, booked)
         seconds = time.perf_counter() - started
-        shutil.rmtree(place, ignore_errors=True)  # its sums are stored now
         say("evaluating: shared model, what each block gained, local only, baselines")
         table: dict[str, Floats] = {}
         predictor = DevicePredictor(model, devices, dataset.scale)
@@ -197,6 +206,7 @@ def _one_seed(
         folder.write(f"private/{variant}per_user.csv", per_user_csv(table, dataset.users))
         present = np.array([user for user in range(len(devices)) if user not in absent])
         figures["released"] = _released(plan, booked, book, table, present, dataset.scale)
+        shutil.rmtree(place, ignore_errors=True)  # its sums are stored now
         _append_released(folder, variant, figures["released"])
         book.release(_publish(folder, variant, model, stage))
     figures |= beyond(config, model, devices, parts, dataset, figures["protocol"])
@@ -206,6 +216,12 @@ def _one_seed(
     figures |= plan.figures()
     figures |= _facts(config, parts, dataset, plan, len(enrolled), seconds, stage)
     return figures
+
+
+def _held(dataset: Dataset, parts: Split) -> list[History]:
+    """Return what each user's device holds out to measure the model on: the test rows. Private."""
+    rows = parts.test.take(np.argsort(parts.test.users, kind="stable"))
+    return devices_of(dataset, rows)
 
 
 def _told(config: RunConfig, stage: Stage, parts: Split, say: Say) -> Stage:
@@ -244,7 +260,7 @@ def _released(
         return None
     asked, unit = plan["metrics"], (scale.high - scale.low) / 4
     total = cohort_sum(asked, 1, metric_answers(table, enrolled, unit))
-    figures = released_figures(total, asked, unit)
+    figures = released_figures(total, asked.noise_std, unit)
     book.metrics(figures)
     return figures
 

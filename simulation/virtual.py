@@ -8,6 +8,7 @@ workers; a worker hands each message on to it. There every message passes throug
 left out.
 
     place/people.npz     what each device would hold of its owner (private)
+    place/held.npz       what each device holds out, to measure the model on (private)
     place/operator/      the operator's folder; devices read its public files by hash
     place/nodes/N.json   the invitation of Flower's node N
 """
@@ -45,6 +46,7 @@ from simulation.noise import SimulationRng
 
 PARTITION = "partition-id"
 """What Flower's simulation engine calls the number of a virtual device."""
+PEOPLE, HELD = "people.npz", "held.npz"
 
 
 class MemoryDoor:
@@ -136,6 +138,7 @@ class Household:
     def __init__(self, place: Path) -> None:
         self._place = place
         self._devices, self._noise_seed = read_people(place)
+        self._held = read_people(place, HELD)[0] if (place / HELD).exists() else None
         self._here: dict[str, Rounds] = {}
 
     def answer(self, message: Message, context: Context) -> Message:
@@ -154,7 +157,8 @@ class Household:
         invitation = read_invitation(node_file(self._place, context.node_id).read_bytes())
         policy = parse(Policy, invitation.policy.encode("ascii"))
         files = self._place / "operator" / "files"
-        owner = Cohort([self._devices[index]])
+        held = None if self._held is None else [self._held[index]]
+        owner = Cohort([self._devices[index]], held)
         chance = chance_of(self._noise_seed, index)
         member = Member(
             run=invitation.run,
@@ -203,25 +207,27 @@ def chance_of(noise_seed: int | None, index: int) -> tuple[np.random.Generator, 
     return np.random.default_rng([noise_seed, index]), SimulationRng(noise_seed * 10**6 + index)
 
 
-def write_people(place: Path, devices: Sequence[History], noise_seed: int | None) -> None:
-    """Lay down what the virtual devices hold. Private."""
+def write_people(
+    place: Path, devices: Sequence[History], noise_seed: int | None, name: str = PEOPLE
+) -> None:
+    """Lay down what the virtual devices hold, or (`HELD`) hold out. Private."""
     table: dict[str, np.ndarray] = {
         "cuts": np.cumsum([0, *map(len, devices)]),
         "noise_seed": np.array([-1 if noise_seed is None else noise_seed]),
     }
-    for name in ("items", "ratings", "comment_lengths", "comment_acts"):
-        columns = [getattr(device, name) for device in devices]
+    for part in ("items", "ratings", "comment_lengths", "comment_acts"):
+        columns = [getattr(device, part) for device in devices]
         if all(column is not None for column in columns):
-            table[name] = np.concatenate(columns)
+            table[part] = np.concatenate(columns)
     data = BytesIO()
     np.savez(data, **table)  # type: ignore[arg-type]
-    replace_file(place / "people.npz", data.getvalue())
+    replace_file(place / name, data.getvalue())
 
 
-def read_people(place: Path) -> tuple[list[History], int | None]:
+def read_people(place: Path, name: str = PEOPLE) -> tuple[list[History], int | None]:
     """Return what the virtual devices hold, in order, and the seed of their noise, if any."""
-    with np.load(place / "people.npz", allow_pickle=False) as table:
-        columns = [table.get(name) for name in
+    with np.load(place / name, allow_pickle=False) as table:
+        columns = [table.get(column) for column in
                    ("items", "ratings", "comment_lengths", "comment_acts")]  # fmt: skip
         cuts, seed = table["cuts"], int(table["noise_seed"][0])
     devices = [

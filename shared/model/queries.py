@@ -11,6 +11,8 @@ from shared.privacy.query import Block, SumQuery
 
 METRICS = ("squared_error", "absolute_error", "hit", "ndcg", "comment_auc", "comment_auc_known")
 """What each device may be asked about its own held-out events, each in [0, 1]."""
+SQUARED_CLAMP, ABSOLUTE_CLAMP = 4.0, 2.0
+"""Errors in r' are clamped at what a person can be wrong by on half the scale."""
 NETWORK_NORM = 10.0
 """Clipping norm of a person's network gradient; its median on three data sets is 6 to 11."""
 WEIGHTS_NORM = 0.6

@@ -2,7 +2,7 @@
 """What the server sends with each question: all that a device needs beside its owner; public."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from shared.model.statistics import COUNT_SCALE
 from shared.model.tasks import TASK_WEIGHTS
 from shared.model.tower import Tower
 from shared.schema import Floats, Ints
+
+if TYPE_CHECKING:
+    from shared.model.released import SharedModel
 
 Reconstruction = Literal["leave-one-out", "split"]
 """How a user vector is kept from seeing what it explains: exactly, or by halves of the events."""
@@ -121,7 +124,23 @@ class InterestView:
     own; None with the other queries."""
 
 
-View = ItemSumsView | PriorView | TrunkView | NetworkView | InterestView
+@dataclass(frozen=True)
+class MetricsView:
+    """The trained model, whole: what each device measures on the ratings that it held out.
+
+    Its bytes are the model file itself, so the figures are booked for the very file that is
+    released after them.
+    """
+
+    model: "SharedModel"
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What every device holds already."""
+        return self.model.catalogue
+
+
+View = ItemSumsView | PriorView | TrunkView | NetworkView | InterestView | MetricsView
 
 
 def query_of(view: View) -> str:
@@ -137,6 +156,8 @@ def query_of(view: View) -> str:
             return "trunk_network"
         case InterestView():
             return view.query
+        case MetricsView():
+            return "metrics"
 
 
 def profile_texts(catalogue: Catalogue) -> Floats:

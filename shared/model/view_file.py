@@ -3,7 +3,7 @@
 
 The hash of these bytes is the model hash of the round that asks with the view, so two devices
 that were shown different views never sign the same round. The catalogue, which every device holds,
-goes by its hash.
+goes by its hash. The view of the metrics is the model file.
 """
 
 import json
@@ -18,16 +18,22 @@ from safetensors.numpy import load, save
 
 from shared.catalogue import Catalogue, content_hash
 from shared.errors import DataError
-from shared.model.view import View
+from shared.model.file import FORMAT as MODEL_FORMAT
+from shared.model.file import load_model, save_model
+from shared.model.view import MetricsView, View
 
 FORMAT = "privet-view/1"
-_KINDS: dict[str, Any] = {kind.__name__: kind for kind in typing.get_args(View)}
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in typing.get_args(View) if kind is not MetricsView
+}
 Held = Callable[[], Catalogue | None] | None
 _DTYPES = {"f": np.float64, "i": np.int64}
 
 
 def save_view(view: View) -> bytes:
     """Write a view; equal views give equal bytes."""
+    if isinstance(view, MetricsView):
+        return save_model(view.model)
     words: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     for name, value in _leaves(view, ""):
@@ -51,7 +57,10 @@ def load_view(data: bytes, catalogue: Callable[[], Catalogue | None] | None = No
         DataError: Anything else, or a view of another catalogue.
     """
     try:
-        header = json.loads(_header(data))
+        found = _metadata(data)
+        if found.get("format") == MODEL_FORMAT:
+            return MetricsView(load_model(data, _held(catalogue)))
+        header = json.loads(found["view"])
         if header["format"] != FORMAT:
             raise ValueError("another format")
         kind = _KINDS[header["kind"]]
@@ -64,10 +73,10 @@ def load_view(data: bytes, catalogue: Callable[[], Catalogue | None] | None = No
     return typing.cast("View", view)
 
 
-def _header(data: bytes) -> str:
+def _metadata(data: bytes) -> dict[str, str]:
     """Return our part of the file's own header, which `load` drops."""
     length = int.from_bytes(data[:8], "little")
-    return str(json.loads(data[8 : 8 + length])["__metadata__"]["view"])
+    return dict(json.loads(data[8 : 8 + length])["__metadata__"])
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -122,7 +131,15 @@ def _field(
 
 def _own(named: str, catalogue: Held) -> Catalogue:
     """Return the catalogue that this side holds, if it is the one that was named."""
-    held = catalogue() if catalogue is not None else None
-    if held is None or content_hash(held) != named:
+    held = _held(catalogue)
+    if content_hash(held) != named:
         raise ValueError("another catalogue")
+    return held
+
+
+def _held(catalogue: Held) -> Catalogue:
+    """Return the catalogue that this side holds."""
+    held = catalogue() if catalogue is not None else None
+    if held is None:
+        raise ValueError("no catalogue")
     return held

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from server.card import figures_words
 from shared.ledger.replay import Replay
 from shared.privacy import odds
 from shared.privacy.accountant import SAMPLER_DELTA, epsilon
@@ -118,7 +119,7 @@ def _tuning(found: Replay, stated: Stated) -> Iterator[Row]:
 
 def _utility(found: Replay) -> Iterator[Row]:
     released = dict(found.book.metrics[-1]["figures"]) if found.book.metrics else {}
-    told = ", ".join(f"{name} {float(value):.4g}" for name, value in sorted(released.items()))
+    told = figures_words(dict(sorted(released.items())))
     none = "not released: no part of the budget was kept for metrics"
     yield "released figures", told or none
 

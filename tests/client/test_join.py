@@ -149,6 +149,15 @@ def test_no_round_that_a_device_answers_is_worse_than_the_worst_figure(letter: P
     assert isinstance(refused, Refusal)
 
 
+def test_offer_says_that_ratings_are_held_out_only_where_metrics_are_asked_for(
+    letter: Path, policy: Policy
+) -> None:
+    offer = joining.read_offer(letter)
+    assert "about a tenth of your ratings" not in " ".join(offer.words())
+    measured = replace(offer, policy=replace(policy, queries=(*policy.queries, "metrics")))
+    assert "about a tenth of your ratings" in " ".join(measured.words())
+
+
 def test_offer_shows_the_officers_key_and_holds_it_against_the_one_that_is_known(
     letter: Path,
 ) -> None:

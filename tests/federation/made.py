@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from client.holding import hold_out
 from client.session import Fetch, Member, Rounds
-from client.training import answers
+from client.training import Cohort
 from server.asking import Asking, Pace, Questions
 from server.book import Book
 from server.plan import Plan
@@ -24,7 +25,7 @@ from shared.ledger.chain import LedgerWriter
 from shared.ledger.records import receipt_commitment
 from shared.model.history import History
 from shared.model.view import View
-from shared.privacy.canonical import Signed, digest, sign
+from shared.privacy.canonical import Signed, digest, parse, sign
 from shared.privacy.door import Charge, Contribution, authorise, release
 from shared.privacy.noise import RandomSource
 from shared.privacy.policy import DeviceState, Floor, Policy, RoundConfig
@@ -92,6 +93,7 @@ class PaperDoor:
         self.told: tuple[Statement, ...] = ()
         """What the owner published."""
         self.uploaded: list[int] = []
+        self.known: Catalogue | None = None
         self.released: dict[int, np.ndarray] = {}
         self.salt = sha256(id(self).to_bytes(8, "big")).digest()
 
@@ -102,7 +104,7 @@ class PaperDoor:
         self.state = verdict.state
         asked = verdict.config
         self.charges.append((session, asked.round, self._commit(asked)))
-        (vector,) = answers(view, [self.own])
+        (vector,) = self.cohort().answers(view)
         given = release(vector, asked.query, verdict, np.random.default_rng(7), self.source)
         self.released[asked.round] = given.residues
         return given
@@ -113,8 +115,16 @@ class PaperDoor:
     def closed(self) -> Refusal | None:
         return Refusal("paused") if self.paused else None
 
+    def cohort(self) -> Cohort:
+        """The owner: what answers are made of, and what is held out where metrics are agreed."""
+        if self.known is None or "metrics" not in parse(Policy, self.policy.payload).queries:
+            return Cohort([self.own])
+        kept, held = hold_out(self.own, self.known.item_ids, self.salt)
+        return Cohort([kept], [held])
+
     def catalogue(self) -> Catalogue:
-        raise AssertionError("no view here names a catalogue")
+        assert self.known is not None, "no view here names a catalogue"
+        return self.known
 
     def _commit(self, asked: RoundConfig) -> str:
         fields: dict[str, str | int] = {

@@ -45,7 +45,6 @@ def test_engine_says_what_to_install_when_ray_is_missing(monkeypatch: pytest.Mon
         {"cohort": 100},
         {"objective": "ratings"},
         {"blocks": ("items",)},
-        {"budget": {"item_sums": 0.5, "metrics": 0.5}},
     ],
 )
 def test_deployment_refuses_what_no_server_does(changes: dict[str, object]) -> None:
@@ -102,7 +101,7 @@ def test_engine_flower_runs_the_deployments_apps_and_leaves_a_finished_run(tmp_p
     config = tmp_path / "run.toml"
     config.write_text(
         'engine = "flower"\nencoder = "characters"\nrounds = 1\nnoise-seed = 3\n'
-        "[budget]\nitem_sums = 0.7\ntrunk_items = 0.3\n"
+        "[budget]\nitem_sums = 0.6\ntrunk_items = 0.3\nmetrics = 0.1\n"
     )
     data, out = tmp_path / "data", tmp_path / "out"
     privet(["data", "generate", str(data), "--users", "8", "--items", "30"])
@@ -110,7 +109,9 @@ def test_engine_flower_runs_the_deployments_apps_and_leaves_a_finished_run(tmp_p
 
     assert "over Flower: round 2  trunk_items  invited 8  survivors 8" in told
     figures = read_result(out)
-    assert (figures["secure_aggregation"], figures["rounds"]) == ("real", 2)
+    assert "over Flower: round 3  metrics  invited 8  survivors 8" in told
+    assert (figures["secure_aggregation"], figures["rounds"]) == ("real", 3)
+    assert figures["released"]["rmse_user_se"] > 0
     assert not (out / "private" / "flower").exists()
 
 

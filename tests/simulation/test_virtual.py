@@ -13,6 +13,8 @@ from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.training import Cohort
+from server.folder import OperatorFolder
+from server.measuring import released_figures
 from server.operate import covered_plan
 from server.plan import Release, Summed
 from server.rounds import RoundShelf
@@ -21,8 +23,8 @@ from shared.config import RunConfig
 from shared.features import build_catalogue
 from shared.ledger.replay import replay
 from shared.logs import ALWAYS, FIELDS, VARIABLE
-from shared.model.file import save_model
-from shared.model.view import View
+from shared.model.file import load_model, save_model
+from shared.model.view import MetricsView, View
 from shared.privacy.encode import encode
 from shared.privacy.noise import discrete_gaussian
 from shared.privacy.query import SparseVector
@@ -30,9 +32,10 @@ from shared.schema import Ints
 from simulation.devices import devices_of
 from simulation.flower import OverFlower, deployment, found, serve
 from simulation.noise import SimulationRng
+from simulation.splits import split
 from simulation.vectorised import Vectorised
 from simulation.village import village
-from simulation.virtual import PARTITION, Household, chance_of, read_people
+from simulation.virtual import HELD, PARTITION, Household, chance_of, read_people
 
 USERS, SEED = 6, 5
 
@@ -117,8 +120,6 @@ def test_both_apps_release_a_model_whose_ledger_replays(place: Path) -> None:
 def test_seeded_noise_gives_the_integers_of_the_vectorised_engine(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from server.folder import OperatorFolder
-
     folder = OperatorFolder(place / "operator")
     devices, seed = read_people(place)
     assert seed == SEED
@@ -176,3 +177,28 @@ def test_people_come_back_as_they_were_written(place: Path) -> None:
         np.testing.assert_array_equal(one.items, other.items)
         np.testing.assert_array_equal(one.ratings, other.ratings)
         assert (one.comment_lengths is None) == (other.comment_lengths is None)
+
+
+def test_virtual_devices_measure_the_model_on_what_they_hold_out(tmp_path: Path) -> None:
+    TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = 1, 1, 1
+    place, dataset = tmp_path / "place", village(USERS, 20, seed=3)
+    parts = split(dataset, "random", 0.3, 1)
+    catalogue, basis = build_catalogue(dataset.items, None)
+    config = RunConfig(dropout=0.2, budget={"item_sums": 0.5, "metrics": 0.5}, target_epsilon=60)
+    choices = deployment(config, USERS, comments=dataset.comments_declared)
+    devices, held = devices_of(dataset, parts.known), devices_of(dataset, parts.test)
+    found(place, choices, catalogue, basis, devices, SEED, held)
+    assert [len(own) for own in read_people(place, HELD)[0]] == [len(own) for own in held]
+    serve(TableGrid(place, USERS), context(), place)
+    folder = OperatorFolder(place / "operator")
+    plan = covered_plan(folder, catalogue, folder.draft)
+    (booked,) = replay(folder.path / "ledger").book.metrics
+    over_flower = OverFlower(place, lambda: pytest.fail("the federation has run"))
+    noisy = over_flower.cohort_sum(plan["metrics"], 1, [])
+    model = load_model((folder.path / "model.safetensors").read_bytes(), folder.catalogue)
+    exact = np.sum(list(Cohort(devices, held).answers(MetricsView(model))), axis=0)
+    # The noise is seeded; six standard deviations, and what rounding adds.
+    assert np.abs(noisy - exact).max() < 6 * plan["metrics"].noise_std + 0.01
+    assert exact[-1] == sum(len(own) > 0 for own in held)
+    figures = released_figures(noisy, plan["metrics"].noise_std, 1 / dataset.scale.unit)
+    assert {name: float(value) for name, value in booked["figures"].items()} == figures

@@ -6,11 +6,22 @@ import pytest
 
 from shared.catalogue import Catalogue
 from shared.errors import DataError
+from shared.model.file import save_model
 from shared.model.interest import InterestModel
 from shared.model.network import NetworkShape
 from shared.model.prior import Prior
+from shared.model.released import SharedModel
 from shared.model.tower import Tower
-from shared.model.view import InterestView, ItemSumsView, NetworkView, PriorView, TrunkView, View
+from shared.model.view import (
+    InterestView,
+    ItemSumsView,
+    MetricsView,
+    NetworkView,
+    PriorView,
+    TrunkView,
+    View,
+    query_of,
+)
 from shared.model.view_file import load_view, save_view
 
 
@@ -120,3 +131,33 @@ def test_view_file_refuses_steps_that_would_keep_a_device_busy_for_ever() -> Non
         load_view(data.replace(marked, marked[:-1] + b"0"))
     with pytest.raises(DataError, match="local steps"):
         NetworkView(**{**vars(views()[4]), "local_steps": 10**9})
+
+
+def test_view_of_the_metrics_is_the_model_file(catalogue: Catalogue) -> None:
+    model = SharedModel.before_any_release(catalogue)
+    view = MetricsView(model)
+    data = save_view(view)
+    assert data == save_model(model)
+    again = load_view(data, lambda: catalogue)
+    assert isinstance(again, MetricsView)
+    assert query_of(again) == "metrics"
+    assert again.catalogue is catalogue
+    assert save_view(again) == data
+
+
+def test_view_of_the_metrics_needs_its_own_catalogue(catalogue: Catalogue) -> None:
+    data = save_view(MetricsView(SharedModel.before_any_release(catalogue)))
+    fewer = replace(
+        catalogue,
+        item_ids=catalogue.item_ids[:-1],
+        titles=catalogue.titles[:-1],
+        features=catalogue.features[:-1],
+        text=catalogue.text[:-1],
+        categories=catalogue.categories[:-1],
+        log_age=catalogue.log_age[:-1],
+    )
+    for held in (lambda: None, lambda: fewer):
+        with pytest.raises(DataError):
+            load_view(data, held)
+    with pytest.raises(DataError):
+        load_view(data)
