@@ -81,7 +81,10 @@ def init(
     link_port: Annotated[int, typer.Option(help="Port of the SuperLink, on loopback.")] = 8000,
     min_separation_s: Annotated[int, typer.Option(help="Seconds between two rounds.")] = 3600,
     answer_after_ms: Annotated[int, typer.Option(help="From question to answer.")] = 2000,
-    stage_s: Annotated[float, typer.Option(help="How long a stage is waited for.")] = 60.0,
+    stage_s: Annotated[
+        float | None,
+        typer.Option(help="How long a stage is waited for; by the number of devices if left out."),
+    ] = None,
     style: Format = "text",
 ) -> None:
     """Make the folder of a new federation: keys, choices, TLS."""
@@ -101,7 +104,7 @@ def init(
         budget=_shares(budget) if budget else None,
         min_separation_s=min_separation_s,
         answer_after_ms=answer_after_ms,
-        stage_s=stage_s,
+        stage_s=setup.stage_time(users) if stage_s is None else stage_s,
     )
     made = setup.init(folder, config, datetime.datetime.now(datetime.UTC))
     tell(

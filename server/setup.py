@@ -42,6 +42,15 @@ def init(path: Path, config: Deployment, now: datetime.datetime) -> OperatorFold
     return folder
 
 
+def stage_time(users: int) -> float:
+    """Give how long a stage is waited for, in seconds: twice what its messages take.
+
+    A SuperLink is one process and spends about 1.15 s a device a round, five stages a round, on one
+    core of a small machine (docs/log.md, "What a round costs over Flower").
+    """
+    return max(60.0, 2 * users * 1.15 / 5)
+
+
 def take_catalogue(folder: OperatorFolder, file: Path) -> Policy:
     """Put a catalogue in place and draft the policy that goes with it.
 

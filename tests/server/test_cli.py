@@ -78,6 +78,18 @@ def test_init_shuts_an_empty_folder_that_was_open(
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_init_gives_many_devices_more_time_a_stage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waited = []
+    for users in (30, 300, 1000):
+        words = ("--operator", "Example Org", "--address", ADDRESS, "--users", users)
+        run(capsys, "server", "init", tmp_path / str(users), *words)
+        waited.append(OperatorFolder(tmp_path / str(users)).config.stage_s)
+    assert waited[0] == 60.0
+    assert waited[0] < waited[1] < waited[2]
+
+
 def test_init_overwrites_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (folder / "keys" / "server.pem").read_bytes()
     words = ("--operator", "Another", "--address", ADDRESS, "--users", 30)
