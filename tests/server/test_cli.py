@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import privet
+from server.folder import OperatorFolder
 from shared.catalogue import save_catalogue
 from shared.features import build_catalogue, item_text
 from shared.text.encoder import load_encoder
