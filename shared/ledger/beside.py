@@ -16,13 +16,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from shared.errors import UsageError
 from shared.ledger import chain
 from shared.ledger.records import LedgerFault
 from shared.ledger.rules import Book
 from shared.privacy.policy import Mechanism
 
-POLICY, MODEL = "policy.json", "model.safetensors"
+POLICY, SIGNATURE, MODEL = "policy.json", "policy.sig", "model.safetensors"
 POLICY_LABEL = {"simulation": b"", "deployment": b"privet/v1/Policy\n"}
 """What is hashed before the file: a deployment's policy has the hash that its devices pinned."""
 
@@ -113,6 +116,27 @@ def hold_policy(place: Place, book: Book) -> bool:
         what = f"{file.name} states another or a smaller one than the ledger."
         raise LedgerFault(what, record=0, field=broken[0])
     return True
+
+
+def officer(place: Place, book: Book) -> str:
+    """Return the key, hexadecimal, of the officer who signed the policy at hand; "" without one.
+
+    Whose key that is, nothing here can tell: an owner or auditor compares it with the one that the
+    officer told them.
+
+    Raises:
+        LedgerFault: There is a signature, and it is not one of this policy.
+    """
+    policy, file = place.file(POLICY), place.file(SIGNATURE)
+    if book.run is None or book.run["origin"] != "deployment" or policy is None or file is None:
+        return ""
+    try:
+        key, signature = file.read_text().split()
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+        public.verify(bytes.fromhex(signature), POLICY_LABEL["deployment"] + policy.read_bytes())
+    except (ValueError, InvalidSignature):
+        raise LedgerFault("is no signature of policy.json.", field=SIGNATURE) from None
+    return key
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -45,6 +45,7 @@ CHECKED = (
 UNSIGNED_UNUSED = frozenset({"release", "metric_release", "audit"})
 """Kinds that say nothing before they are signed: anybody could have added them."""
 POLICY_COMPARED = "policy.json is the policy whose hash the first record names"
+OFFICER = "policy.sig is a signature of it by the key {}: the officer's, if they say so"
 MODEL_COMPARED = "the model file is the one whose hash the last release names"
 POLICY_NOT_AT_HAND = (
     "the policy: policy.json was not at hand, so it was not compared with the hash in run_open"
@@ -82,6 +83,8 @@ class Replay:
     epsilon_own: float | None
     policy_compared: bool = False
     """Whether policy.json was at hand and is the one that run_open names."""
+    officer: str = ""
+    """Key that signed the policy at hand, hexadecimal; "" where no signature was at hand."""
     model_compared: bool = False
     """The same for the model file and the last release."""
 
@@ -102,6 +105,7 @@ class Replay:
             "key_origin": self.run["key_origin"],
             "policy": self.run["policy"],
             "policy_compared": self.policy_compared,
+            "officer": self.officer,
             "model_compared": self.model_compared,
             "cosigners": list(self.cosigners),
             "torn_bytes": self.torn_bytes,
@@ -138,7 +142,8 @@ class Replay:
     def checked(self) -> tuple[str, ...]:
         """Say what was found to hold."""
         beside_it = ((self.policy_compared, POLICY_COMPARED), (self.model_compared, MODEL_COMPARED))
-        return (*CHECKED, *(line for compared, line in beside_it if compared))
+        signed = (OFFICER.format(self.officer),) if self.officer else ()
+        return (*CHECKED, *(line for compared, line in beside_it if compared), *signed)
 
     def uncheckable(self) -> tuple[str, ...]:
         """Say what nobody can tell from this ledger."""
@@ -214,6 +219,7 @@ def replay(
         torn=len(torn),
         receipts=len(handed),
         compared=(compared, beside.hold_model(place, book)),
+        officer=beside.officer(place, book),
     )
 
 
@@ -226,6 +232,7 @@ def _result(
     torn: int,
     receipts: int,
     compared: tuple[bool, bool],
+    officer: str,
 ) -> Replay:
     """Put the result together."""
     run = book.run or {}
@@ -252,6 +259,7 @@ def _result(
         epsilon_own=of(book.rho_own) if own else None,
         policy_compared=compared[0],
         model_compared=compared[1],
+        officer=officer,
     )
 
 

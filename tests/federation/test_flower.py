@@ -21,6 +21,7 @@ from tests.federation.made import seeded_key
 from tests.federation.street import found, neighbourhood
 
 USERS = 5
+SHARES = {"item_sums": 0.5, "population_prior": 0.1, "trunk_items": 0.3, "metrics": 0.1}
 
 
 def test_five_devices_make_a_model_over_flower(
@@ -34,13 +35,21 @@ def test_five_devices_make_a_model_over_flower(
         for _ in range(USERS)
     ]
     folder = found(
-        tmp_path / "operator", catalogue, basis, users=USERS, dropout=0.3, encoder="characters"
+        tmp_path / "operator",
+        catalogue,
+        basis,
+        users=USERS,
+        dropout=0.3,
+        encoder="characters",
+        budget=SHARES,
     )
     new = tmp_path / "items.csv"
     new.write_text("item_id,title,genres,description\nnew,A newer hedge,Drama,It grows.\n")
     update(folder, new)
     quiet_flower(folder.flower.path / "home")
     with Server(folder.path) as server, neighbourhood(folder, owners, tmp_path) as devices:
+        for device in devices:
+            device.door.known = catalogue
         author = devices[0]
         author.door.told = (
             state(seeded_key("device 0"), folder.config.run, 1, "new", "a hedge to remember"),
@@ -52,7 +61,7 @@ def test_five_devices_make_a_model_over_flower(
     newest = folder.newest_catalogue[0]
     assert len(newest) == len(catalogue) + 1
     load_model((folder.path / "model.safetensors").read_bytes(), newest)
-    assert author.door.uploaded == [1]
+    assert set(author.door.uploaded) == {1}  # asked again it answers again, to no effect
     took = [device.door for device in devices if device.door.model]
     assert len(took) >= 4
     for door in took:
@@ -64,6 +73,7 @@ def test_five_devices_make_a_model_over_flower(
     rounds = sum(release.rounds for release in plan.releases)
     assert (book.rounds, book.released) == (rounds, rounds)
     assert (len(book.releases), book.publications) == (2, 1)
+    assert [set(metrics["figures"]) > {"rmse_user", "rmse_user_se"} for metrics in book.metrics] == [True]
     assert book.survivors_min >= 4
     assert book.rho == plan.rho
     receipts = {found for device in devices for _, _, found in device.door.charges}

@@ -4,6 +4,7 @@
 import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.errors import UsageError
 from shared.ledger import beside, chain, replay
@@ -158,3 +159,20 @@ def test_folder_of_two_ledgers_is_not_one_run(tmp_path):
     make(make(tmp_path / "run"), "seed5-")
     with pytest.raises(UsageError, match="one ledger"):
         replay.replay(tmp_path / "run")
+
+
+def test_replay_names_the_officer_who_signed_a_deployments_policy(tmp_path):
+    label = b"privet/v1/Policy\n"
+    run = make(tmp_path / "run", origin="deployment", policy=made.digest((label + POLICY).decode()))
+    assert replay.replay(run).officer == ""
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw().hex()
+    (run / "policy.sig").write_text(f"{public} {key.sign(label + POLICY).hex()}\n")
+    found = replay.replay(run)
+    assert found.officer == found.facts()["officer"] == public
+    assert public in replay.text(found)
+    for wrong in (other.sign(label + POLICY), key.sign(POLICY)):
+        (run / "policy.sig").write_text(f"{public} {wrong.hex()}\n")
+        _refused(run, field="policy.sig")
+    (run / "policy.sig").write_text("no signature at all")
+    _refused(run, field="policy.sig")
