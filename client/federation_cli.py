@@ -65,12 +65,16 @@ def run_(
     on_power: Annotated[
         bool, typer.Option("--on-power", help="Take part only while no battery is used.")
     ] = False,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Take part only while this interface is in use, e.g. wlan0; repeatable."),
+    ] = None,
     log_format: Annotated[
         LogStyle, typer.Option("--log-format", help="Log lines for people, or JSON, one a line.")
     ] = "text",
     style: FormatOption = "text",
 ) -> None:
-    """Take part in rounds until it is stopped; the owner's other commands work meanwhile."""
+    """Take part in rounds until it is stopped; all commands but `ui` work meanwhile."""
     if not (folder / CUSTODY).exists():
         raise DataError(
             f"{folder} must hold a device, got none.",
@@ -80,7 +84,7 @@ def run_(
     from client.run import resident
 
     log_to_stderr(log_format)
-    allowed = Conditions.of(hours, on_power=on_power)
+    allowed = Conditions.of(hours, on_power=on_power, networks=network or ())
     device = resident(folder, passphrase=_passphrase(folder, ""), free=allowed.free)
     for word in (signal.SIGTERM, signal.SIGINT):
         signal.signal(word, lambda *_: device.stop())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.conditions import Conditions, discharging
+from client.conditions import Conditions, discharging, in_use
 from shared.errors import UsageError
 
 
@@ -42,3 +42,35 @@ def test_a_battery_that_is_used_holds_the_device_back(
     assert discharging(tmp_path) is battery
     assert Conditions(on_power=True).free(supplies=tmp_path) is not battery
     assert Conditions(on_power=False).free(supplies=tmp_path)
+
+
+HEAD = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+
+
+def test_the_network_in_use_is_the_default_route_of_the_lowest_metric(tmp_path: Path) -> None:
+    routes = tmp_path / "route"
+    assert in_use(routes) == ""
+    routes.write_text(HEAD)
+    assert in_use(routes) == ""
+    routes.write_text(
+        HEAD
+        + "eth0\t0000A8C0\t00000000\t0001\t0\t0\t1\t00FFFFFF\t0\t0\t0\n"
+        + "wwan0\t00000000\t0101A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0\n"
+        + "wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n"
+    )
+    assert in_use(routes) == "wlan0"
+
+
+@pytest.mark.parametrize(
+    ("networks", "free"),
+    [((), True), (("wlan0",), True), (("eth0", "wlan0"), True), (("eth0",), False)],
+)
+def test_another_network_holds_the_device_back(
+    networks: tuple[str, ...], free: bool, tmp_path: Path
+) -> None:
+    routes = tmp_path / "route"
+    routes.write_text(HEAD + "wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n")
+    chosen = Conditions.of("0-24", on_power=False, networks=networks)
+    assert chosen.free(routes=routes) is free
+    unknown = tmp_path / "missing"
+    assert chosen.free(routes=unknown) is (not networks)
